@@ -1,0 +1,160 @@
+//! The command line. No work here.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// The language and compiler for spiking neural networks.
+#[derive(Parser, Debug)]
+#[command(name = "snnc", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Subcommands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run the jobs of a file in order
+    Run(Run),
+    /// Check a file: messages only
+    Check {
+        /// The file.
+        file: PathBuf,
+        /// Show the memory that each job will need.
+        #[arg(long)]
+        memory: bool,
+        /// Common options.
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Run the `train` jobs
+    Train(Run),
+    /// Run the `evaluate` jobs with weights trained before (`--out DIR` of the training)
+    Eval(Run),
+    /// Run the `simulate` jobs
+    Simulate(Run),
+    /// Run the `test`s
+    Test(Run),
+    /// Check gradients against finite differences and the reference interpreter
+    Gradcheck(Run),
+    /// Print a stage of the compiler
+    Emit {
+        /// The file.
+        file: PathBuf,
+        /// Which stage.
+        #[arg(long, value_enum, required_unless_present = "all")]
+        stage: Option<StageName>,
+        /// All stages, into the folder given by `--dump`.
+        #[arg(long, requires = "dump")]
+        all: bool,
+        /// Where `--all` writes, one file for each stage.
+        #[arg(long)]
+        dump: Option<PathBuf>,
+        /// Common options.
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Bring a file into canonical layout (`-`: standard input to standard output)
+    Fmt {
+        /// The files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Change nothing; fail if a file is not canonical.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Explain a message
+    Explain {
+        /// A code such as E0401.
+        code: String,
+    },
+    /// Make a small project
+    New {
+        /// Its folder.
+        dir: PathBuf,
+    },
+}
+
+/// A command that runs jobs.
+#[derive(Args, Debug, Clone)]
+pub struct Run {
+    /// The file.
+    pub file: PathBuf,
+    /// Common options.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options of all commands that read a program.
+#[derive(Args, Debug, Clone, Default)]
+pub struct Common {
+    /// Replaces the seed of all jobs.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Threads; 0: one for each processor. Results do not depend on it.
+    #[arg(long, default_value_t = 0)]
+    pub threads: usize,
+    /// Replaces a `param` of the file: name=value.
+    #[arg(short = 'p', value_name = "NAME=VALUE")]
+    pub params: Vec<String>,
+    /// Replaces the number of epochs.
+    #[arg(long)]
+    pub epochs: Option<usize>,
+    /// Replaces a file of a data source: name=path.
+    #[arg(long, value_name = "NAME=PATH")]
+    pub data: Vec<String>,
+    /// Folder for checkpoints and recordings.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Go on from the checkpoint in the folder of `--out`.
+    #[arg(long)]
+    pub resume: bool,
+    /// Only results.
+    #[arg(long)]
+    pub quiet: bool,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+    /// Sums in documented order: bit-identical with the reference interpreter, slower.
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// Names of stages.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StageName {
+    /// Syntax tree.
+    Ast,
+    /// Resolved program.
+    Hir,
+    /// One step.
+    Step,
+    /// Net of sequences.
+    Net,
+    /// Net with backward pass, update and tape.
+    Adjoint,
+    /// Loops and memory.
+    Loops,
+    /// Cranelift's IR.
+    Clif,
+    /// Machine code for a fixed x86-64.
+    Asm,
+}
+
+impl StageName {
+    /// The stage of the compiler.
+    pub fn stage(self) -> snn_compiler::pipeline::Stage {
+        use snn_compiler::pipeline::Stage;
+        match self {
+            StageName::Ast => Stage::Ast,
+            StageName::Hir => Stage::Hir,
+            StageName::Step => Stage::Step,
+            StageName::Net => Stage::Net,
+            StageName::Adjoint => Stage::Adjoint,
+            StageName::Loops => Stage::Loops,
+            StageName::Clif => Stage::Clif,
+            StageName::Asm => Stage::Asm,
+        }
+    }
+}

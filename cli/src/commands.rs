@@ -1,0 +1,233 @@
+//! Subcommands: which jobs they run, and the small ones whole.
+
+use crate::args::{Cli, Command, Common, Run, StageName};
+use crate::job::{Runner, STOP};
+use crate::load::{self, Failure, load};
+use crate::report::{self, JobReport};
+use crate::{gradcheck, testing};
+use snn_compiler::diag::{Code, Diagnostics, render};
+use snn_compiler::hir::JobKind;
+use snn_compiler::pipeline::{self, Purpose, Stage};
+use snn_compiler::source::Sources;
+use snn_compiler::{ast, parse};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+/// Runs a command line; gives the exit code.
+pub fn run(cli: Cli) -> i32 {
+    match cli.command {
+        Command::Run(r) => jobs(&r, &[JobKind::Train, JobKind::Evaluate, JobKind::Simulate], false),
+        Command::Train(r) => jobs(&r, &[JobKind::Train], false),
+        Command::Eval(r) => jobs(&r, &[JobKind::Evaluate], false),
+        Command::Simulate(r) => jobs(&r, &[JobKind::Simulate], false),
+        Command::Test(r) => jobs(&r, &[], true),
+        Command::Gradcheck(r) => finish(&r.file, &r.common, check_gradients(&r)),
+        Command::Check { file, memory, common } => finish(&file, &common, check(&file, memory, &common)),
+        Command::Emit { file, stage, all, dump, common } => {
+            finish(&file, &common, emit(&file, stage, all, dump.as_deref(), &common))
+        }
+        Command::Fmt { files, check } => plain(fmt(&files, check)),
+        Command::Explain { code } => plain(explain(&code)),
+        Command::New { dir } => plain(new(&dir)),
+    }
+}
+
+/// Ends a command that has reports.
+fn finish(file: &Path, common: &Common, result: Result<Vec<JobReport>, Failure>) -> i32 {
+    let (jobs, failure) = match result {
+        Ok(jobs) => (jobs, None),
+        Err(failure) => (Vec::new(), Some(failure)),
+    };
+    finish_with(file, common, &jobs, failure)
+}
+
+fn finish_with(file: &Path, common: &Common, jobs: &[JobReport], failure: Option<Failure>) -> i32 {
+    if let Some(failure) = &failure {
+        eprintln!("{}", failure.text);
+    }
+    if common.json {
+        let errors = failure.as_ref().map_or(Vec::new(), |f| f.errors.clone());
+        let object = report::object(&file.display().to_string(), jobs, &errors);
+        report::out(&format!("{object}\n"));
+    }
+    i32::from(failure.is_some() || jobs.iter().any(|j| j.failed.is_some()))
+}
+
+fn plain(result: Result<(), Failure>) -> i32 {
+    match result {
+        Ok(()) => 0,
+        Err(failure) => {
+            eprintln!("{}", failure.text);
+            1
+        }
+    }
+}
+
+fn jobs(r: &Run, kinds: &[JobKind], tests: bool) -> i32 {
+    let mut done: Vec<JobReport> = Vec::new();
+    let result = run_jobs(r, kinds, tests, &mut done);
+    finish_with(&r.file, &r.common, &done, result.err())
+}
+
+fn run_jobs(r: &Run, kinds: &[JobKind], tests: bool, done: &mut Vec<JobReport>) -> Result<(), Failure> {
+    // A second Ctrl-C ends the process at once.
+    let _ = ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(1);
+        }
+        eprintln!("stopping after this batch; press Ctrl-C again to stop at once");
+    });
+    let loaded = load(&r.file, &r.common)?;
+    let mut runner = Runner::new(&loaded, &r.common)?;
+    let program = &loaded.checked.program;
+    let mut found = false;
+    for job in program.jobs.iter().filter(|j| kinds.contains(&j.kind)) {
+        found = true;
+        let report = runner.job(job)?;
+        say(r, &report);
+        done.push(report);
+    }
+    for test in program.tests.iter().filter(|_| tests) {
+        found = true;
+        let report = testing::test(&mut runner, test)?;
+        say(r, &report);
+        done.push(report);
+    }
+    if !found {
+        let help = "write `train`, `evaluate`, `simulate` or `test`; see docs/language.md".to_string();
+        return Err(Failure::plain("E0912", "the file has no such job", Some(help)));
+    }
+    Ok(())
+}
+
+fn say(r: &Run, report: &JobReport) {
+    if !r.common.json {
+        report::out(&report::text(report));
+    }
+}
+
+fn check_gradients(r: &Run) -> Result<Vec<JobReport>, Failure> {
+    let loaded = load(&r.file, &r.common)?;
+    let mut runner = Runner::new(&loaded, &r.common)?;
+    let report = gradcheck::gradcheck(&mut runner)?;
+    if !r.common.json {
+        report::out(&report.text);
+        if let Some(failed) = &report.failed {
+            eprintln!("{failed}");
+        }
+    }
+    Ok(vec![report])
+}
+
+fn check(file: &Path, memory: bool, common: &Common) -> Result<Vec<JobReport>, Failure> {
+    let loaded = load(file, common)?;
+    if !memory {
+        if !common.quiet && !common.json {
+            report::out(&format!("{}: no errors\n", loaded.path));
+        }
+        return Ok(Vec::new());
+    }
+    let mut runner = Runner::new(&loaded, common)?;
+    for job in &loaded.checked.program.jobs {
+        let data = runner.split(job)?;
+        let classes = data.as_ref().map_or(0, |(s, _)| s.train.target_width());
+        let purpose = match job.kind {
+            JobKind::Train => Purpose::Train,
+            JobKind::Evaluate => Purpose::Evaluate,
+            JobKind::Simulate => Purpose::Simulate,
+        };
+        let ready = runner.compile(job, purpose, if data.is_some() { job.batch } else { 1 }, classes)?;
+        let plan = &ready.engine.program().plan;
+        report::out(&format!(
+            "{:?} {}: {:.2} MB (parameters {:.2}, optimizer {:.2}, shared {:.2}, {} shards of {:.2})\n",
+            job.kind,
+            runner.model(job).name,
+            plan.bytes() as f64 / 1e6,
+            plan.param_floats as f64 * 4e-6,
+            plan.slot_floats as f64 * 4e-6,
+            plan.shared_floats as f64 * 4e-6,
+            plan.shards,
+            plan.shard_floats as f64 * 4e-6,
+        ));
+    }
+    Ok(Vec::new())
+}
+
+fn emit(
+    file: &Path,
+    stage: Option<StageName>,
+    all: bool,
+    dump: Option<&Path>,
+    common: &Common,
+) -> Result<Vec<JobReport>, Failure> {
+    let loaded = load(file, common)?;
+    let text = |stage: Stage| {
+        pipeline::emit_text(&loaded.checked, stage).map_err(|e| Failure::plain("E0912", e, None))
+    };
+    if let (true, Some(dir)) = (all, dump) {
+        let failed = |e: std::io::Error| {
+            Failure::plain("E0906", format!("`{}` cannot be made: {e}", dir.display()), None)
+        };
+        std::fs::create_dir_all(dir).map_err(failed)?;
+        for (number, (stage, name)) in Stage::ALL.iter().enumerate() {
+            let path = dir.join(format!("{}0-{name}.txt", number + 1));
+            snn_runtime::record::write_atomic(&path, text(*stage)?.as_bytes())?;
+        }
+    } else if let Some(stage) = stage {
+        report::out(&text(stage.stage())?);
+    }
+    Ok(Vec::new())
+}
+
+fn fmt(files: &[std::path::PathBuf], check: bool) -> Result<(), Failure> {
+    let mut changed = Vec::new();
+    for path in files {
+        let text = load::read(path)?;
+        let mut sources = Sources::new();
+        let id = sources.add(path.display().to_string(), text.clone());
+        let mut diags = Diagnostics::new();
+        let tree = parse::file(&sources, id, &mut diags);
+        if diags.has_errors() {
+            return Err(load::failure(&diags, &sources));
+        }
+        let canonical = ast::print::file(&tree, &sources);
+        if path.as_os_str() == "-" {
+            report::out(&canonical);
+        } else if canonical != text {
+            changed.push(path.display().to_string());
+            if !check {
+                snn_runtime::record::write_atomic(path, canonical.as_bytes())?;
+            }
+        }
+    }
+    if check && !changed.is_empty() {
+        let message = format!("not in canonical layout: {}", changed.join(", "));
+        return Err(Failure::plain("fmt", message, Some("run `snnc fmt` on them".into())));
+    }
+    Ok(())
+}
+
+fn explain(name: &str) -> Result<(), Failure> {
+    let Some(code) = Code::from_name(&name.to_uppercase()) else {
+        let help = Some("codes look like E0401; messages show theirs in brackets".to_string());
+        return Err(Failure::plain("E0201", format!("there is no code `{name}`"), help));
+    };
+    report::out(&format!("{}\n", render::explain(code).trim_end()));
+    Ok(())
+}
+
+/// What `snnc new` writes.
+const NEW: &str = include_str!("../../examples/digits.snn");
+
+fn new(dir: &Path) -> Result<(), Failure> {
+    let path = dir.join("model.snn");
+    if path.exists() {
+        let help = Some("choose another folder".to_string());
+        return Err(Failure::plain("E0906", format!("`{}` is there already", path.display()), help));
+    }
+    std::fs::create_dir_all(dir)
+        .map_err(|e| Failure::plain("E0906", format!("`{}` cannot be made: {e}", dir.display()), None))?;
+    snn_runtime::record::write_atomic(&path, NEW.as_bytes())?;
+    report::out(&format!("made {}; try: snnc run {}\n", path.display(), path.display()));
+    Ok(())
+}

@@ -1,0 +1,257 @@
+//! Jobs: what they share. Data sets are read once; weights stay with their model from job to job.
+
+mod activity;
+mod evaluate;
+mod locate;
+mod progress;
+pub mod simulate;
+mod train;
+
+use crate::args::Common;
+use crate::load::{Failure, Loaded, at};
+use crate::report::JobReport;
+use snn_compiler::diag::Code;
+use snn_compiler::hir::constant::ConstEnv;
+use snn_compiler::hir::{self, Job, JobKind, Model, Part};
+use snn_compiler::pipeline::{self, Options, Purpose, Staged};
+use snn_runtime::data::source::{self, ArgValue};
+use snn_runtime::data::{Dataset, Target};
+use snn_runtime::engine::{Engine, Weights};
+use snn_runtime::pool::Pool;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Set by Ctrl-C.
+pub static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Both parts of a data set.
+pub struct Split {
+    /// The part that trains.
+    pub train: Dataset,
+    /// The rest.
+    pub test: Dataset,
+}
+
+/// The state of a run of a file.
+pub struct Runner<'a> {
+    /// The program.
+    pub loaded: &'a Loaded,
+    /// Options.
+    pub common: &'a Common,
+    /// Threads.
+    pub pool: Arc<Pool>,
+    /// By data set and whether its first axis is time.
+    data: BTreeMap<(usize, bool), Arc<Split>>,
+    weights: BTreeMap<usize, Vec<f32>>,
+}
+
+/// A compiled net with its memory.
+pub struct Ready {
+    /// The stages.
+    pub staged: Staged,
+    /// The program with its memory.
+    pub engine: Engine,
+    /// Seconds of compilation.
+    pub seconds: f64,
+}
+
+impl<'a> Runner<'a> {
+    /// A runner for a program.
+    pub fn new(loaded: &'a Loaded, common: &'a Common) -> Result<Runner<'a>, Failure> {
+        let pool = Arc::new(Pool::new(common.threads)?);
+        Ok(Runner { loaded, common, pool, data: BTreeMap::new(), weights: BTreeMap::new() })
+    }
+
+    /// Runs a job.
+    pub fn job(&mut self, job: &Job) -> Result<JobReport, Failure> {
+        match job.kind {
+            JobKind::Train => train::train(self, job),
+            JobKind::Evaluate => evaluate::evaluate(self, job),
+            JobKind::Simulate => simulate::simulate(self, job),
+        }
+    }
+
+    /// The model of a job.
+    pub fn model(&self, job: &Job) -> &'a Model {
+        &self.loaded.checked.program.models[job.model.idx()]
+    }
+
+    /// Options of compilation.
+    pub fn options(&self) -> Options {
+        Options { strict: self.common.strict, vector: true }
+    }
+
+    /// Compiles a net of a job.
+    pub fn compile(
+        &self,
+        job: &Job,
+        purpose: Purpose,
+        batch: usize,
+        classes: usize,
+    ) -> Result<Ready, Failure> {
+        let start = std::time::Instant::now();
+        let staged = pipeline::net(self.model(job), job, purpose, batch, classes)
+            .map_err(|name| Failure::plain("E0806", format!("surrogate `{name}` has no primitive"), None))?;
+        let program = pipeline::compile(&staged.net, &self.options());
+        let seconds = start.elapsed().as_secs_f64();
+        let engine = Engine::new(Arc::new(program), self.pool.clone())?;
+        Ok(Ready { staged, engine, seconds })
+    }
+
+    /// The data of a job, checked against its model.
+    pub fn split(&mut self, job: &Job) -> Result<Option<(Arc<Split>, Part)>, Failure> {
+        let Some((idx, part)) = job.data else { return Ok(None) };
+        let stream = self.model(job).inputs.first().is_some_and(|i| i.stream);
+        if !self.data.contains_key(&(idx, stream)) {
+            let mut split = self.load_data(&self.loaded.checked.program.data[idx])?;
+            if stream {
+                split = Split { train: split.train.streamed()?, test: split.test.streamed()? };
+            }
+            self.data.insert((idx, stream), Arc::new(split));
+        }
+        let split = self.data[&(idx, stream)].clone();
+        self.fits(job, &split.train)?;
+        Ok(Some((split, part)))
+    }
+
+    fn load_data(&self, data: &hir::Data) -> Result<Split, Failure> {
+        let mut args: Vec<(String, ArgValue)> = Vec::new();
+        for (name, value) in &data.args {
+            args.push((
+                name.clone(),
+                match value {
+                    hir::DataArg::Num(n) => ArgValue::Num(*n),
+                    hir::DataArg::Str(s) => ArgValue::Str(s.clone()),
+                },
+            ));
+        }
+        let here = std::env::current_dir().unwrap_or_default();
+        for text in &self.common.data {
+            let Some((name, path)) = text.split_once('=') else {
+                let help = Some("write --data name=path".to_string());
+                return Err(Failure::plain("E0910", format!("`--data {text}` has no `=`"), help));
+            };
+            let name = match name.split_once('.') {
+                Some((set, _)) if set != data.name => continue,
+                Some((_, name)) => name,
+                None => name,
+            };
+            // Paths of the command line are relative to where it was typed.
+            let path = here.join(path).display().to_string();
+            match args.iter_mut().find(|(n, _)| n == name) {
+                Some(arg) => arg.1 = ArgValue::Str(path),
+                None => args.push((name.to_string(), ArgValue::Str(path))),
+            }
+        }
+        let (train, test) = source::load(&data.source, &args, &self.loaded.base)?;
+        Ok(Split { train, test })
+    }
+
+    /// Whether inputs and outputs of the model have the sizes of the data.
+    fn fits(&self, job: &Job, data: &Dataset) -> Result<(), Failure> {
+        let model = self.model(job);
+        let sources = &self.loaded.sources;
+        let Some(input) = model.inputs.first() else { return Ok(()) };
+        let width: usize = input.shape.iter().product();
+        if width != data.width() {
+            let title =
+                format!("the data have {} values a sample, input `{}` has {width}", data.width(), input.name);
+            let help = format!("write `input {}: {:?}`", input.name, data.shape);
+            return Err(at(sources, Code::E0504, input.span, title, &help));
+        }
+        if input.stream != data.steps.is_some() || data.steps.is_some_and(|s| s != job.steps) {
+            let have = data.steps.map_or("one value for all steps".to_string(), |s| format!("{s} steps"));
+            let title = format!("the data have {have}, input `{}` of this job has another form", input.name);
+            let help = match data.steps {
+                Some(steps) => format!("write `stream` after the input, and `steps {steps}` in the job"),
+                None => "leave out `stream`".to_string(),
+            };
+            return Err(at(sources, Code::E0504, input.span, title, &help));
+        }
+        let (Target::Classes { n, .. }, Some(output)) = (&data.target, model.outputs.first()) else {
+            return Ok(());
+        };
+        let width: usize = output.value.shape.iter().product();
+        if width != *n && job.kind != JobKind::Simulate {
+            let title = format!("the data have {n} classes, output `{}` has {width} values", output.name);
+            return Err(at(
+                sources,
+                Code::E0506,
+                model.span,
+                title,
+                &format!("give the output population {n} neurons"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Puts first values into the weights: those kept from an earlier job, or the initializers.
+    pub fn initialize(
+        &mut self,
+        job: &Job,
+        ready: &Ready,
+        weights: &mut Weights,
+        data: Option<&Dataset>,
+    ) -> Result<bool, Failure> {
+        for (slot, info) in ready.staged.net.slots.iter().enumerate() {
+            let param = &ready.engine.program().params[info.param];
+            let nth = ready.staged.net.slots[..slot].iter().filter(|s| s.param == info.param).count();
+            let buffer = &ready.engine.program().plan.buffers[param.slots[nth].1];
+            weights.slot[buffer.offset..buffer.offset + buffer.width()].fill(info.init as f32);
+        }
+        if let Some(kept) = self.weights.get(&job.model.idx()) {
+            weights.param.copy_from_slice(kept);
+            return Ok(true);
+        }
+        let env = ConstEnv { dt: job.dt, steps: job.steps };
+        for (idx, param) in self.model(job).params.iter().enumerate() {
+            let values = if param.init.needs.batch {
+                let mut activity = activity::FirstBatch::new(self, job, weights, data);
+                snn_compiler::lower::init_values(param, env, job.seed, Some(&mut activity))
+            } else {
+                snn_compiler::lower::init_values(param, env, job.seed, None)
+            };
+            weights.param_mut(ready.engine.program(), idx).copy_from_slice(&values);
+        }
+        Ok(false)
+    }
+
+    /// Keeps the weights of a model for the jobs that follow.
+    pub fn keep(&mut self, job: &Job, weights: &Weights) {
+        self.weights.insert(job.model.idx(), weights.param.to_vec());
+    }
+
+    /// Whether the model was trained before.
+    pub fn is_trained(&self, job: &Job) -> bool {
+        self.weights.contains_key(&job.model.idx())
+    }
+
+    /// Where the checkpoint of a model is.
+    pub fn checkpoint(&self, model: &Model) -> Option<std::path::PathBuf> {
+        self.common.out.as_ref().map(|dir| dir.join(format!("{}.safetensors", model.name)))
+    }
+
+    /// Makes the output folder.
+    pub fn make_out(&self) -> Result<(), Failure> {
+        let Some(dir) = &self.common.out else { return Ok(()) };
+        std::fs::create_dir_all(dir).map_err(|e| {
+            let message = format!("folder `{}` cannot be made: {e}", dir.display());
+            Failure::plain("E0906", message, Some("choose another folder with --out".into()))
+        })
+    }
+
+    /// A report to be filled.
+    pub fn report(&self, job: &Job, kind: &'static str) -> JobReport {
+        JobReport {
+            job: kind,
+            model: self.model(job).name.clone(),
+            seed: job.seed,
+            threads: self.pool.threads(),
+            metrics: Vec::new(),
+            text: String::new(),
+            seconds: Default::default(),
+            failed: None,
+        }
+    }
+}

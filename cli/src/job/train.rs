@@ -1,0 +1,87 @@
+//! `train`: initial weights, the epoch loop, checkpoints, what to say when it ends early.
+
+use super::{Runner, STOP, locate, progress::Printer};
+use crate::load::Failure;
+use crate::report::JobReport;
+use snn_compiler::hir::Job;
+use snn_compiler::pipeline::Purpose;
+use snn_runtime::engine::{SectionTimes, Weights};
+use snn_runtime::train::checkpoint::{self, Progress};
+use snn_runtime::train::trainer::{Outcome, Settings, Trainer};
+use std::time::Instant;
+
+/// Runs the job.
+pub fn train(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
+    let start = Instant::now();
+    let settings = job.train.as_ref().expect("a training has settings");
+    let Some((split, _)) = runner.split(job)? else {
+        return Err(Failure::plain("E0912", "a training needs data", Some("write `train M on d`".into())));
+    };
+    let data_seconds = start.elapsed().as_secs_f64();
+    runner.make_out()?;
+    let classes = split.train.target_width();
+    let batch = job.batch.min(split.train.samples).max(1);
+    let mut ready = runner.compile(job, Purpose::Train, batch, classes)?;
+    let mut check = runner.compile(job, Purpose::Evaluate, batch, classes)?;
+    let mut weights = Weights::zeroed(ready.engine.program())?;
+    runner.initialize(job, &ready, &mut weights, Some(&split.train))?;
+    let model = runner.model(job);
+    let path = runner.checkpoint(model);
+    let mut progress = Progress { model: model.name.clone(), seed: job.seed, ..Progress::default() };
+    if let (true, Some(path)) = (runner.common.resume, &path)
+        && path.exists()
+    {
+        progress = checkpoint::load(path, ready.engine.program(), &mut weights, true)?;
+        if progress.seed != job.seed {
+            let message = format!(
+                "the checkpoint was trained with seed {}, this job has seed {}",
+                progress.seed, job.seed
+            );
+            return Err(Failure::plain("E0905", message, Some(format!("add --seed {}", progress.seed))));
+        }
+    }
+    let mut printer = Printer::new(settings.epochs, runner.common.quiet || runner.common.json);
+    let mut times = SectionTimes::default();
+    let compile = ready.seconds;
+    let outcome = Trainer {
+        settings: Settings {
+            model: model.name.clone(),
+            seed: job.seed,
+            epochs: settings.epochs,
+            early_stop: settings.early_stop,
+            checkpoint: path.clone(),
+        },
+        engine: &mut ready.engine,
+        test: (split.test.samples > 0).then_some((&mut check.engine, &split.test)),
+        data: &split.train,
+        stop: &STOP,
+    }
+    .run(&mut weights, progress, &mut printer, &mut times)?;
+    printer.finish();
+    runner.keep(job, &weights);
+    let mut report = runner.report(job, "train");
+    match outcome {
+        Outcome::Done { loss, accuracy, epochs } => {
+            report.metrics.push(("loss".into(), loss));
+            report.metrics.extend(accuracy.map(|a| ("accuracy".to_string(), a)));
+            report.metrics.push(("epochs".into(), epochs as f64));
+        }
+        Outcome::Interrupted { epochs } => return Err(interrupted(epochs, path.as_deref())),
+        Outcome::Diverged(d) => {
+            return Err(locate::diverged(runner, job, &split.train, &mut weights, &d, path.as_deref()));
+        }
+    }
+    let s = &mut report.seconds;
+    (s.compile, s.data) = (compile, data_seconds);
+    (s.forward, s.backward, s.update) = (times.forward, times.backward, times.update);
+    s.total = start.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+fn interrupted(epochs: usize, path: Option<&std::path::Path>) -> Failure {
+    let help = match path {
+        Some(path) => format!("`--resume` goes on from {} after {epochs} epochs", path.display()),
+        None => "with `--out DIR` a checkpoint is kept after every epoch".to_string(),
+    };
+    Failure::plain("E0913", format!("interrupted in epoch {}", epochs + 1), Some(help))
+}

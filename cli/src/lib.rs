@@ -1,0 +1,10 @@
+//! The driver behind `snnc`: reads files, calls the compiler, runs jobs on the runtime, prints. A library, so that tests can run
+//! jobs in process; nothing in it exits the process.
+
+pub mod args;
+pub mod commands;
+pub mod gradcheck;
+pub mod job;
+pub mod load;
+pub mod report;
+pub mod testing;

@@ -1,0 +1,205 @@
+//! `test`s of the language: each runs compiled and on the f64 interpreter, and every expectation must hold in both.
+
+use crate::job::Runner;
+use crate::job::simulate::{drives, run};
+use crate::load::Failure;
+use crate::report::JobReport;
+use snn_compiler::hir::constant::ConstEnv;
+use snn_compiler::hir::{Compare, Expect, Expr, ExprKind, Job, Measure, PopId, Record, Test, TraceRef, Unit};
+use snn_compiler::interp::{self, Array, Call, Inputs};
+use snn_compiler::net::Net;
+use snn_compiler::step::Ty;
+use snn_runtime::abi::SCALARS;
+use std::time::Instant;
+
+/// Compiled code has 24 bits: what is equal in f64 may differ by a few of the last of them after some steps.
+const F32_SLACK: f64 = 2e-6;
+
+/// Values over the steps of everything a test measures, for neuron 0.
+struct Traces {
+    values: Vec<(TraceRef, Vec<f64>)>,
+    dt: f64,
+}
+
+impl Traces {
+    fn of(&self, trace: TraceRef) -> &[f64] {
+        self.values.iter().find(|(t, _)| *t == trace).map_or(&[], |(_, v)| v)
+    }
+
+    fn measure(&self, m: &Measure) -> Vec<f64> {
+        let fired = || self.of(TraceRef::Fired);
+        let count = || fired().iter().filter(|v| **v != 0.0).count() as f64;
+        match m {
+            Measure::Values(values) => values.clone(),
+            Measure::Trace(trace) => self.of(*trace).to_vec(),
+            Measure::Spikes => (0..fired().len()).filter(|k| fired()[*k] != 0.0).map(|k| k as f64).collect(),
+            Measure::Count => vec![count()],
+            Measure::Rate => vec![count() / (fired().len() as f64 * self.dt)],
+        }
+    }
+}
+
+/// Runs a test.
+pub fn test(runner: &mut Runner, test: &Test) -> Result<JobReport, Failure> {
+    let start = Instant::now();
+    let job = recording(&test.job, test);
+    let mut report = runner.report(&job, "test");
+    report.model = test.name.clone();
+    let compiled = compiled(runner, &job)?;
+    let reference = reference(runner, &job)?;
+    let mut failures = Vec::new();
+    for expect in &test.expects {
+        for (engine, traces, slack) in
+            [("compiled code", &compiled, F32_SLACK), ("the interpreter", &reference, 0.0)]
+        {
+            if let Some(why) = fails(expect, traces, slack) {
+                let line = runner.loaded.sources.line_column(expect.span).0;
+                let text = runner.loaded.sources.slice(expect.span);
+                failures.push(format!("line {line}: {text}\n    in {engine}: {why}"));
+            }
+        }
+    }
+    report.metrics.push(("expectations".into(), test.expects.len() as f64));
+    report.metrics.push(("failed".into(), failures.len() as f64));
+    if !failures.is_empty() {
+        report.failed =
+            Some(format!("error[E0911]: test \"{}\" failed\n  {}", test.name, failures.join("\n  ")));
+    }
+    report.seconds.total = start.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+/// The job with a record for each trace that is measured.
+fn recording(job: &Job, test: &Test) -> Job {
+    let mut traces = vec![];
+    for m in test.expects.iter().flat_map(|e| [&e.left, &e.right]) {
+        let trace = match m {
+            Measure::Trace(trace) => *trace,
+            Measure::Spikes | Measure::Count | Measure::Rate => TraceRef::Fired,
+            Measure::Values(_) => continue,
+        };
+        if !traces.contains(&trace) {
+            traces.push(trace);
+        }
+    }
+    let record = |trace: &TraceRef| {
+        let kind = ExprKind::Trace(PopId(0), *trace);
+        let value = Expr { kind, unit: Unit::NONE, shape: vec![1], span: test.span };
+        Record { name: name(*trace), value, range: None, events: false }
+    };
+    Job { records: traces.iter().map(record).collect(), reports: Vec::new(), ..job.clone() }
+}
+
+fn name(trace: TraceRef) -> String {
+    format!("{trace:?}")
+}
+
+fn traces_of(job: &Job) -> Vec<TraceRef> {
+    let trace = |r: &Record| match r.value.kind {
+        ExprKind::Trace(_, trace) => trace,
+        _ => unreachable!("made by recording"),
+    };
+    job.records.iter().map(trace).collect()
+}
+
+fn compiled(runner: &mut Runner, job: &Job) -> Result<Traces, Failure> {
+    let run = run(runner, job)?;
+    let values = traces_of(job)
+        .into_iter()
+        .map(|t| {
+            let all = run.ready.engine.read(&format!("record {}", name(t)));
+            (t, all.map_or(Vec::new(), |a| first_neuron(a.as_slice().unwrap_or(&[]), job.steps)))
+        })
+        .collect();
+    Ok(Traces { values, dt: job.dt })
+}
+
+fn first_neuron(values: &[f32], steps: usize) -> Vec<f64> {
+    let of_step = (values.len() / steps.max(1)).max(1);
+    values.iter().step_by(of_step).map(|v| f64::from(*v)).collect()
+}
+
+fn reference(runner: &mut Runner, job: &Job) -> Result<Traces, Failure> {
+    let ready = runner.compile(job, snn_compiler::pipeline::Purpose::Simulate, 1, 0)?;
+    let net = &ready.staged.net;
+    let given = drives(runner, job, 1);
+    let inputs: Vec<Array<f64>> = net
+        .inputs
+        .iter()
+        .map(|i| {
+            let mut a = Array::filled(&i.ty, net.steps, net.shards * net.shard_batch, 0.0);
+            let values = given.iter().find(|(n, _)| *n == i.name).map(|(_, v)| v.clone());
+            let values =
+                values.unwrap_or_else(|| vec![if i.name == "mask" { 1.0 } else { 0.0 }; a.data.len()]);
+            a.data.iter_mut().zip(values).for_each(|(d, v)| *d = f64::from(v));
+            a
+        })
+        .collect();
+    let params = params(runner, job, net);
+    let call = Call { key: snn_runtime::rng::key(job.seed, 4, 0), scalars: [1.0; SCALARS] };
+    let results = interp::run(net, &Inputs { inputs: &inputs, params: &params, slots: &[] }, &call);
+    let values = traces_of(job)
+        .into_iter()
+        .map(|t| {
+            let a = results.output(net, &format!("record {}", name(t)));
+            let values = a.map_or(Vec::new(), |a| (0..job.steps).map(|step| a.get(step, 0, 0)).collect());
+            (t, values)
+        })
+        .collect();
+    Ok(Traces { values, dt: job.dt })
+}
+
+/// Initial parameters for the interpreter.
+pub fn params(runner: &Runner, job: &Job, net: &Net) -> Vec<Array<f64>> {
+    let env = ConstEnv { dt: job.dt, steps: job.steps };
+    let rows = net.shards * net.shard_batch;
+    runner
+        .model(job)
+        .params
+        .iter()
+        .zip(&net.params)
+        .map(|(p, stored)| {
+            let mut a = Array::filled(&Ty::tensor(&stored.shape), 1, rows, 0.0);
+            if !p.init.needs.batch {
+                let values = snn_compiler::lower::init_values(p, env, job.seed, None);
+                a.data.iter_mut().zip(values).for_each(|(d, v)| *d = f64::from(v));
+            }
+            a
+        })
+        .collect()
+}
+
+/// Why an expectation does not hold.
+fn fails(expect: &Expect, traces: &Traces, slack: f64) -> Option<String> {
+    let (left, right) = (traces.measure(&expect.left), traces.measure(&expect.right));
+    if left.len() != right.len() && right.len() != 1 {
+        return Some(format!("{} values, expected {}: found {}", left.len(), right.len(), list(&left)));
+    }
+    for (k, l) in left.iter().enumerate() {
+        let r = if right.len() == 1 { right[0] } else { right[k] };
+        if !holds(expect.compare, *l, r, slack) {
+            let at = if left.len() > 1 { format!(" at index {k}") } else { String::new() };
+            return Some(format!("found {l}{at}, expected {r}; found {}", list(&left)));
+        }
+    }
+    None
+}
+
+fn holds(compare: Compare, l: f64, r: f64, slack: f64) -> bool {
+    let near = (l - r).abs() <= 1e-6 * r.abs().max(1e-30);
+    match compare {
+        Compare::Eq => l == r || near,
+        Compare::Ne => l != r,
+        Compare::Lt => l < r,
+        Compare::Le => l <= r || near,
+        Compare::Gt => l > r,
+        Compare::Ge => l >= r || near,
+        Compare::Within(d) => (l - r).abs() <= d + slack * r.abs(),
+        Compare::WithinShare(share) => (l - r).abs() <= share * r.abs(),
+    }
+}
+
+fn list(values: &[f64]) -> String {
+    let shown: Vec<String> = values.iter().take(12).map(|v| format!("{v}")).collect();
+    format!("[{}{}]", shown.join(", "), if values.len() > 12 { ", …" } else { "" })
+}

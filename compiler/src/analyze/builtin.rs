@@ -1,0 +1,330 @@
+//! The functions of the language: pointwise, over axes, gradient control, random numbers.
+
+use super::call::is_pointwise;
+use super::context::{Cx, is_poison, leaf, poison};
+use super::declare::list;
+use super::scope::{self, Place, Scope};
+use super::{expr, pointwise, unit};
+use crate::ast;
+use crate::diag::Code;
+use crate::diag::suggest::closest;
+use crate::hir::{Expr, ExprKind, Over, ReduceOp, Unit};
+use crate::source::Span;
+use crate::step::ops::{Fold, Pw};
+
+/// Names of the parameters of a function, and how many must be given.
+fn params_of(name: &str) -> &'static [&'static str] {
+    match name {
+        "where" => &["condition", "a", "b"],
+        "pow" | "min" | "max" => &["a", "b"],
+        "straight_through" => &["forward", "backward"],
+        "grad_scale" => &["e", "k"],
+        "random" | "gaussian" => &[],
+        _ => &["x"],
+    }
+}
+
+/// A call of a function of the language.
+pub(super) fn call<'a>(
+    cx: &mut Cx<'a>,
+    scope: &mut Scope<'a>,
+    name: &'static str,
+    args: &'a [ast::Arg],
+    span: Span,
+) -> Expr {
+    if name == "rate" {
+        return rate(cx, scope, args, span);
+    }
+    let over = args.iter().find(|arg| arg.name.as_ref().is_some_and(|n| n.text == "over"));
+    let unnamed = args.iter().filter(|arg| arg.name.is_none()).count();
+    let op = reduction(name).filter(|_| !matches!(name, "min" | "max") || over.is_some() || unnamed == 1);
+    let params = if op.is_some() { &["x"] } else { params_of(name) };
+    let Some(mut values) = arguments(cx, scope, name, params, op.is_some(), args, span) else {
+        return poison(span);
+    };
+    if let Some(op) = op {
+        let value = values.swap_remove(0);
+        return reduce(cx, scope, name, op, over, value, span);
+    }
+    if is_pointwise(name) {
+        return pointwise_call(cx, name, values, span);
+    }
+    special(cx, scope, name, values, span)
+}
+
+fn pointwise_call(cx: &mut Cx, name: &str, mut values: Vec<Expr>, span: Span) -> Expr {
+    match (name, Pw::from_name(name)) {
+        ("pow", _) => {
+            let exponent = values.pop().unwrap_or_else(|| poison(span));
+            let base = values.pop().unwrap_or_else(|| poison(span));
+            pointwise::power(cx, base, exponent, span)
+        }
+        (_, Some(op)) => pointwise::make(cx, op, values, span),
+        (_, None) => poison(span),
+    }
+}
+
+/// The values of arguments by position or name; none after a message.
+fn arguments<'a>(
+    cx: &mut Cx<'a>,
+    scope: &mut Scope<'a>,
+    name: &'static str,
+    params: &[&'static str],
+    has_over: bool,
+    args: &'a [ast::Arg],
+    span: Span,
+) -> Option<Vec<Expr>> {
+    let mut values: Vec<Option<Expr>> = vec![None; params.len()];
+    let mut failed = false;
+    for arg in args {
+        let at = match &arg.name {
+            Some(given) if given.text == "over" && has_over => continue,
+            Some(given) => match params.iter().position(|param| *param == given.text) {
+                Some(at) => Some(at),
+                None => {
+                    unknown_argument(cx, name, params, has_over, given);
+                    failed = true;
+                    continue;
+                }
+            },
+            None => values.iter().position(Option::is_none),
+        };
+        let value = expr::elaborate(cx, scope, &arg.value);
+        match at {
+            Some(at) if values[at].is_none() => values[at] = Some(value),
+            _ => {
+                if !failed {
+                    too_many(cx, name, params, arg);
+                }
+                failed = true;
+            }
+        }
+    }
+    if failed {
+        return None;
+    }
+    if let Some(missing) = values.iter().position(Option::is_none) {
+        cx.report(Code::E0303, span, format!("`{name}` is used without `{}`", params[missing]))
+            .at("an argument is missing")
+            .help(format!("write `{name}({})`", params.join(", ")));
+        return None;
+    }
+    Some(values.into_iter().flatten().collect())
+}
+
+fn too_many(cx: &mut Cx, name: &str, params: &[&'static str], arg: &ast::Arg) {
+    let message = cx.report(Code::E0304, arg.value.span, format!("too many arguments for `{name}`"));
+    message.at("one too many");
+    message.help(format!("write `{name}({})`", params.join(", ")));
+}
+
+fn unknown_argument(cx: &mut Cx, name: &str, params: &[&'static str], has_over: bool, given: &ast::Ident) {
+    let mut known = params.to_vec();
+    if has_over {
+        known.push("over");
+    }
+    let near = closest(&given.text, known.iter().copied());
+    let title = format!("`{name}` has no parameter `{}`", given.text);
+    let message = cx.report(Code::E0205, given.span, title);
+    message.at("unknown parameter");
+    match near {
+        Some(near) => message.help(format!("did you mean `{near}`?")),
+        None if known.is_empty() => message.help("it has no parameters"),
+        None => message.help(format!("it has {}", list(known.into_iter()))),
+    };
+}
+
+/// The reduction that a name means.
+fn reduction(name: &str) -> Option<ReduceOp> {
+    Some(match name {
+        "sum" => ReduceOp::Fold(Fold::Sum),
+        "max" => ReduceOp::Fold(Fold::Max),
+        "min" => ReduceOp::Fold(Fold::Min),
+        "min_nonzero" => ReduceOp::Fold(Fold::MinNonzero),
+        "mean" => ReduceOp::Mean,
+        "variance" => ReduceOp::Variance,
+        "last" => ReduceOp::Last,
+        _ => return None,
+    })
+}
+
+const AXES: [(&str, Over); 4] =
+    [("population", Over::Population), ("time", Over::Time), ("batch", Over::Batch), ("all", Over::All)];
+
+/// The axes that a reduction is over; none after a message.
+fn over_of(cx: &mut Cx, place: Place, name: &str, over: Option<&ast::Arg>) -> Option<Over> {
+    let Some(arg) = over else {
+        return Some(match place {
+            _ if name == "last" => Over::Time,
+            Place::Job => Over::Time,
+            Place::Init => Over::All,
+            _ => Over::Population,
+        });
+    };
+    let word = match &arg.value.kind {
+        ast::ExprKind::Name(path) if path.segments.len() == 1 => &path.segments[0].text[..],
+        _ => "",
+    };
+    let found = AXES.iter().find(|axis| axis.0 == word).map(|axis| axis.1);
+    if found.is_none() {
+        let near = closest(word, AXES.iter().map(|axis| axis.0));
+        let message = cx.report(Code::E0201, arg.value.span, "`over` names no axis");
+        message.at("unknown axis");
+        message.help(match near {
+            Some(near) => format!("did you mean `over = {near}`?"),
+            None => "write `over = population`, `time`, `batch` or `all`".to_string(),
+        });
+    }
+    found
+}
+
+fn reduce<'a>(
+    cx: &mut Cx<'a>,
+    scope: &Scope<'a>,
+    name: &str,
+    op: ReduceOp,
+    over: Option<&'a ast::Arg>,
+    value: Expr,
+    span: Span,
+) -> Expr {
+    let Some(axes) = over_of(cx, scope.place, name, over) else { return poison(span) };
+    if is_poison(&value) {
+        return poison(span);
+    }
+    if op == ReduceOp::Last && axes != Over::Time {
+        cx.report(Code::E0309, over.map_or(span, |o| o.value.span), "`last` is the value of the last step")
+            .at("only `over = time`");
+        return poison(span);
+    }
+    let is_allowed = match axes {
+        Over::Population => true,
+        Over::Time | Over::Batch => matches!(scope.place, Place::Job | Place::Unknown),
+        Over::All => matches!(scope.place, Place::Job | Place::Init | Place::Unknown),
+    };
+    if !is_allowed {
+        let axis = AXES.iter().find(|axis| axis.1 == axes).map_or("", |axis| axis.0);
+        let words = scope.place.words();
+        cx.report(
+            Code::E0610,
+            over.map_or(span, |o| o.value.span),
+            format!("`{name}` over {axis} in {words}"),
+        )
+        .at("only in losses, metrics and reports")
+        .note("a step knows the values of this step and sample only")
+        .help(match scope.place {
+            Place::Init => "an initializer may read all values of an input: `over = all`",
+            _ => "keep what is needed of earlier steps in a `state`",
+        });
+        return poison(span);
+    }
+    let unit = match op {
+        ReduceOp::Variance => value.unit.powi(2).unwrap_or_default(),
+        _ => value.unit,
+    };
+    let shape = if matches!(axes, Over::Time | Over::Batch) { value.shape.clone() } else { Vec::new() };
+    Expr { kind: ExprKind::Reduce { op, over: axes, value: Box::new(value) }, unit, shape, span }
+}
+
+fn special<'a>(cx: &mut Cx<'a>, scope: &Scope<'a>, name: &str, mut values: Vec<Expr>, span: Span) -> Expr {
+    if values.iter().any(is_poison) {
+        return poison(span);
+    }
+    if matches!(name, "random" | "gaussian") {
+        return random(cx, scope.place, name, span);
+    }
+    let second = if values.len() > 1 { values.pop() } else { None };
+    let Some(mut first) = values.pop() else { return poison(span) };
+    let (unit, shape) = (first.unit, first.shape.clone());
+    let kind = match (name, second) {
+        ("straight_through", Some(mut second)) => {
+            if unit::common(cx, "`straight_through`", span, &mut first, &mut second).is_none() {
+                return poison(span);
+            }
+            if !second.shape.is_empty() && second.shape != first.shape {
+                let title = format!("sizes {:?} and {:?} do not fit", first.shape, second.shape);
+                cx.report(Code::E0501, second.span, title).at("another size than the value");
+                return poison(span);
+            }
+            return Expr {
+                unit: first.unit,
+                kind: ExprKind::StraightThrough(Box::new(first), Box::new(second)),
+                shape,
+                span,
+            };
+        }
+        ("grad_scale", Some(factor)) => {
+            let factor = unit::plain(cx, factor, "the factor of `grad_scale`");
+            if is_poison(&factor) {
+                return poison(span);
+            }
+            if !factor.shape.is_empty() {
+                cx.report(Code::E0501, factor.span, "the factor of `grad_scale` is one number")
+                    .at(format!("{:?} values", factor.shape));
+                return poison(span);
+            }
+            ExprKind::GradScale(Box::new(first), Box::new(factor))
+        }
+        _ => ExprKind::Detach(Box::new(first)),
+    };
+    Expr { kind, unit, shape, span }
+}
+
+/// `random()`, `gaussian()`: a stream of its own for each place of the program.
+fn random(cx: &mut Cx, place: Place, name: &str, span: Span) -> Expr {
+    let draws = matches!(place, Place::Step(_) | Place::Init | Place::Model) && !cx.draw.stream.is_empty();
+    if place == Place::Unknown {
+        return poison(span);
+    }
+    if !draws {
+        cx.report(Code::E0309, span, format!("`{name}()` in {}", place.words()))
+            .at("nothing is drawn here")
+            .note("random numbers are drawn at every step, or once for each weight")
+            .help("use it in a step, a drive or an initializer: `param tau: neuron = uniform(5 ms, 20 ms)`");
+        return poison(span);
+    }
+    let count = cx.draw.count;
+    cx.draw.count += 1;
+    let stream = match (place, count) {
+        (Place::Init, 0) => cx.draw.stream.clone(),
+        (Place::Init, _) => format!("{}#{}", cx.draw.stream, count + 1),
+        _ => format!("{}.random{count}", cx.draw.stream),
+    };
+    let kind = ExprKind::Random { gaussian: name == "gaussian", stream };
+    Expr { kind, unit: Unit::NONE, shape: cx.draw.shape.clone(), span }
+}
+
+/// `rate(h)` of a job: mean number of spikes for each neuron and second.
+fn rate<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, args: &'a [ast::Arg], span: Span) -> Expr {
+    if scope.place == Place::Unknown {
+        return poison(span);
+    }
+    if scope.place != Place::Job {
+        cx.report(Code::E0309, span, format!("`rate` has no value in {}", scope.place.words()))
+            .at("only in losses, metrics and reports");
+        return poison(span);
+    }
+    let [arg] = args else {
+        let code = if args.is_empty() { Code::E0303 } else { Code::E0304 };
+        cx.report(code, span, "`rate` wants one population").help("write `rate(h)`");
+        return poison(span);
+    };
+    let value = expr::elaborate(cx, scope, &arg.value);
+    let spikes = match value.kind {
+        _ if is_poison(&value) => return poison(span),
+        ExprKind::Emit(pop) => scope::find_trace(cx, pop, "fired", value.span),
+        _ => Some(value.clone()),
+    };
+    let Some(spikes) = spikes else {
+        cx.report(Code::E0301, value.span, format!("`{}` does not fire", cx.text(value.span)))
+            .at("a population without spikes")
+            .help("`mean(h)` is the mean of what it emits");
+        return poison(span);
+    };
+    let unit = spikes.unit;
+    let mean = [Over::Population, Over::Time].into_iter().fold(spikes, |value, over| {
+        let kind = ExprKind::Reduce { op: ReduceOp::Mean, over, value: Box::new(value) };
+        Expr { kind, unit, shape: Vec::new(), span }
+    });
+    let dt = leaf(ExprKind::Dt, Unit::TIME, span);
+    pointwise::make(cx, Pw::Div, vec![mean, dt], span)
+}

@@ -1,0 +1,487 @@
+//! What reaches the inputs of populations: projections, `e.in = …`, and what reaches the inputs of circuits.
+
+use super::circuit::{self, scope_of, sign_of};
+use super::context::{Cx, Draw, is_poison, leaf, poison};
+use super::declare::list;
+use super::scope::{self, Place};
+use super::target::{Target, target};
+use super::{expr, init, pointwise, unit};
+use crate::ast::{self, CircuitItemKind};
+use crate::diag::Code;
+use crate::diag::suggest::closest;
+use crate::hir::{self, Bounds, Expr, ExprKind, Init, ParamId, Polarity, PopId, Source, Unit, constant};
+use crate::source::Span;
+use crate::step::ops::Pw;
+
+/// Parameters of each kind of projection.
+const KINDS: [(&str, &[&str]); 2] = [
+    ("dense", &["init", "bias", "weight", "delay", "into", "learn"]),
+    ("one_to_one", &["weight", "delay", "into"]),
+];
+
+/// A projection of a line: one source, one target.
+struct Line<'a> {
+    level: usize,
+    kind: &'static str,
+    args: &'a [ast::Arg],
+    name: String,
+    source: Expr,
+    polarity: Polarity,
+    target: PopId,
+    port: usize,
+    delay: Expr,
+    span: Span,
+}
+
+/// `a -> {b, c} : dense(…)`
+pub(super) fn project<'a>(
+    cx: &mut Cx<'a>,
+    level: usize,
+    source: &'a ast::Path,
+    targets: &'a [ast::Path],
+    kind: Option<&'a ast::Expr>,
+    span: Span,
+) {
+    let value = scope::value(cx, &mut scope_of(level, Place::Model), source);
+    let Some(kind) = kind else {
+        for path in targets {
+            without_kind(cx, level, source, path);
+        }
+        return;
+    };
+    let known = kind_of(cx, kind);
+    for path in targets {
+        let into = known.and_then(|(_, args)| argument(args, "into"));
+        let found = target(cx, level, path, into);
+        let Some((kind, args)) = known else { continue };
+        match found {
+            Some(Target::Port(pop, port)) if !is_poison(&value) => {
+                let line = line(cx, level, kind, args, source, &value, (pop, port), span);
+                line.into_iter().for_each(|line| connect(cx, line));
+            }
+            Some(Target::Port(..)) | None => look_at(cx, level, args),
+            Some(Target::Circuit) => {
+                let (from, to) = (cx.text(source.span), cx.text(path.span));
+                cx.report(Code::E0705, path.span, format!("`{to}` is a circuit: its own weights receive"))
+                    .at("no kind of projection here")
+                    .help(format!("write `{from} -> {to}`"));
+            }
+        }
+    }
+}
+
+/// Checks the names in the arguments of a projection whose source or target is not known.
+fn look_at<'a>(cx: &mut Cx<'a>, level: usize, args: &'a [ast::Arg]) {
+    for name in ["init", "bias", "weight", "delay"] {
+        let Some(e) = argument(args, name) else { continue };
+        let draw = Draw { stream: "?".into(), shape: vec![1, 1], fan_in: 1, fan_out: 1, count: 0 };
+        cx.drawing(draw, |cx| expr::elaborate(cx, &mut scope_of(level, Place::Init), e));
+    }
+}
+
+fn without_kind<'a>(cx: &mut Cx<'a>, level: usize, source: &'a ast::Path, path: &'a ast::Path) {
+    if let Some(Target::Port(..)) = target(cx, level, path, None) {
+        let (from, to) = (cx.text(source.span), cx.text(path.span));
+        cx.report(Code::E0705, path.span, format!("a projection to population `{to}` without a kind"))
+            .at("how are they connected?")
+            .help(format!("write `{from} -> {to} : dense`, or `: one_to_one`"));
+    }
+}
+
+/// The kind of a projection and its arguments; none after a message.
+fn kind_of<'a>(cx: &mut Cx<'a>, kind: &'a ast::Expr) -> Option<(&'static str, &'a [ast::Arg])> {
+    let (path, args): (_, &[ast::Arg]) = match &kind.kind {
+        ast::ExprKind::Name(path) => (path, &[]),
+        ast::ExprKind::Call { callee, args } => (callee, args),
+        _ => {
+            cx.report(Code::E0705, kind.span, "a projection names its kind")
+                .help("write `: dense` or `: one_to_one`");
+            return None;
+        }
+    };
+    let text = path.segments.iter().map(|s| &s.text[..]).collect::<Vec<_>>().join(".");
+    let Some((name, params)) = KINDS.iter().find(|row| row.0 == text) else {
+        let near = closest(&text, KINDS.iter().map(|row| row.0));
+        let message = cx.report(Code::E0705, path.span, format!("there is no projection `{text}`"));
+        message.at("unknown kind of projection");
+        message.help(match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "write `dense` or `one_to_one`".to_string(),
+        });
+        return None;
+    };
+    check_args(cx, name, params, args).then_some((*name, args))
+}
+
+fn check_args(cx: &mut Cx, kind: &str, params: &[&str], args: &[ast::Arg]) -> bool {
+    let before = cx.diags.list.len();
+    for (at, arg) in args.iter().enumerate() {
+        let Some(name) = &arg.name else {
+            cx.report(Code::E0304, arg.value.span, "arguments of a projection are given by name")
+                .at("which argument?")
+                .help(format!("`{kind}` takes {}", list(params.iter().copied())));
+            continue;
+        };
+        if !params.contains(&&name.text[..]) {
+            let near = closest(&name.text, params.iter().copied());
+            let title = format!("`{kind}` has no argument `{}`", name.text);
+            let message = cx.report(Code::E0205, name.span, title);
+            message.at("unknown argument");
+            message.help(match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("it takes {}", list(params.iter().copied())),
+            });
+        }
+        let first = args[..at].iter().filter_map(|a| a.name.as_ref()).find(|n| n.text == name.text);
+        if let Some(first) = first {
+            cx.report(Code::E0304, name.span, format!("`{}` is given twice", name.text))
+                .at("given again")
+                .label(first.span, "given here");
+        }
+    }
+    if let (Some(weight), Some(init)) = (argument(args, "weight"), argument(args, "init")) {
+        cx.report(Code::E0304, init.span, "`weight` and `init` are given")
+            .at("one of them is enough")
+            .label(weight.span, "`weight`: fixed weights")
+            .note("`weight` says that the weights are not trained, `init` where training starts");
+    }
+    cx.diags.list.len() == before
+}
+
+fn argument<'a>(args: &'a [ast::Arg], name: &str) -> Option<&'a ast::Expr> {
+    args.iter().find(|arg| arg.name.as_ref().is_some_and(|n| n.text == name)).map(|arg| &arg.value)
+}
+
+/// A line with its name, source and delay; none after a message.
+#[allow(clippy::too_many_arguments)]
+fn line<'a>(
+    cx: &mut Cx<'a>,
+    level: usize,
+    kind: &'static str,
+    args: &'a [ast::Arg],
+    path: &'a ast::Path,
+    source: &Expr,
+    (target, port): (PopId, usize),
+    span: Span,
+) -> Option<Line<'a>> {
+    if origin(source).is_none() {
+        let title = format!(
+            "`{}` changes at no step: a projection starts at a population or an input",
+            cx.text(path.span)
+        );
+        cx.report(Code::E0301, path.span, title).at("a population is wanted");
+        return None;
+    }
+    let mut scope = scope_of(level, Place::Constant);
+    let delay = match argument(args, "delay") {
+        Some(e) => expr::constant(cx, &mut scope, e, "a delay"),
+        None => leaf(ExprKind::Const(0.0), Unit::TIME, span),
+    };
+    let delay = unit::expect(cx, delay, Unit::TIME, "a delay", Span::NONE);
+    if is_poison(&delay) {
+        return None;
+    }
+    let from = format!("{}{}", cx.levels[level].prefix, cx.text(path.span));
+    let base = format!("{from}->{}", cx.model.populations[target.idx()].name);
+    let mut name = base.clone();
+    let mut count = 1;
+    while cx.model.projections.iter().any(|p| p.name == name) {
+        count += 1;
+        name = format!("{base}#{count}");
+    }
+    let polarity = match sender(source) {
+        Some(pop) => cx.model.populations[pop.idx()].polarity,
+        None => Polarity::Mixed,
+    };
+    let value = match delay.kind {
+        ExprKind::Const(0.0) => source.clone(),
+        _ => Expr {
+            kind: ExprKind::Delayed { value: Box::new(source.clone()), delay: Box::new(delay.clone()) },
+            ..source.clone()
+        },
+    };
+    Some(Line { level, kind, args, name, source: value, polarity, target, port, delay, span })
+}
+
+/// The first input or population that a value comes from.
+fn origin(e: &Expr) -> Option<Source> {
+    match &e.kind {
+        ExprKind::Input(id) => Some(Source::Input(*id)),
+        ExprKind::Emit(pop) | ExprKind::Trace(pop, _) => Some(Source::Population(*pop)),
+        _ => e.children().into_iter().find_map(origin),
+    }
+}
+
+/// The population whose output or value this is.
+fn sender(e: &Expr) -> Option<PopId> {
+    match &e.kind {
+        ExprKind::Emit(pop) | ExprKind::Trace(pop, _) => Some(*pop),
+        ExprKind::Repeat(value) | ExprKind::Detach(value) | ExprKind::Delayed { value, .. } => sender(value),
+        _ => None,
+    }
+}
+
+/// Adds what a projection delivers to its target.
+fn connect<'a>(cx: &mut Cx<'a>, line: Line<'a>) {
+    let Some(source) = origin(&line.source) else { return };
+    let made = match line.kind {
+        "dense" => dense(cx, &line),
+        _ => one_to_one(cx, &line),
+    };
+    let Some((value, weight)) = made else { return };
+    let (target, port, span) = (line.target, line.port, line.span);
+    cx.model.projections.push(hir::Projection {
+        name: line.name,
+        source,
+        target,
+        port,
+        kind: line.kind,
+        weight,
+        delay: line.delay,
+        span,
+    });
+    deliver(cx, target, port, value, false, span);
+}
+
+fn size(shape: &[usize]) -> usize {
+    shape.iter().product()
+}
+
+/// `dense`: every neuron of the source to every neuron of the target.
+fn dense<'a>(cx: &mut Cx<'a>, line: &Line<'a>) -> Option<(Expr, Option<ParamId>)> {
+    let population = &cx.model.populations[line.target.idx()];
+    let (shape, port_unit) = (population.shape.clone(), population.ports[line.port].unit);
+    let (post, pre) = (size(&shape), size(&line.source.shape));
+    let is_trained = learns(cx, line.args)?;
+    let (given, is_fixed) = match argument(line.args, "weight") {
+        Some(e) => (Some(e), true),
+        None => (argument(line.args, "init"), false),
+    };
+    let draw = |what: &str, shape: Vec<usize>| Draw {
+        stream: format!("{}.{what}", line.name),
+        shape,
+        fan_in: pre,
+        fan_out: post,
+        count: 0,
+    };
+    let first = first_weights(cx, line, given, draw("weight", vec![post, pre]));
+    let unit = port_unit.div(line.source.unit).unwrap_or_default();
+    let weight = tensor(cx, line, "weight", vec![post, pre], unit, first, is_trained && !is_fixed);
+    let w = Expr { kind: ExprKind::Param(weight), unit, shape: vec![post, pre], span: line.span };
+    let x = Box::new(line.source.clone());
+    let mut value = Expr {
+        kind: ExprKind::MatVec(Box::new(w), x),
+        unit: port_unit,
+        shape: shape.clone(),
+        span: line.span,
+    };
+    if let Some(e) = argument(line.args, "bias") {
+        let mut scope = scope_of(line.level, Place::Init);
+        let first = init::first_value(cx, &mut scope, e, draw("bias", vec![post]));
+        let bias = tensor(cx, line, "bias", vec![post], port_unit, first, is_trained);
+        let row = Expr { kind: ExprKind::Param(bias), unit: port_unit, shape: vec![post], span: e.span };
+        value = pointwise::make(cx, Pw::Add, vec![value, pointwise::reshape(row, &shape)], line.span);
+    }
+    Some((value, Some(weight)))
+}
+
+/// First weights as given, else those of `kaiming_normal`.
+fn first_weights<'a>(cx: &mut Cx<'a>, line: &Line<'a>, given: Option<&'a ast::Expr>, draw: Draw) -> Init {
+    let mut scope = scope_of(line.level, Place::Init);
+    match given {
+        Some(e) => init::first_value(cx, &mut scope, e, draw),
+        None => init::by_default(cx, line.span, draw),
+    }
+}
+
+/// `learn = false`; none after a message.
+fn learns<'a>(cx: &mut Cx<'a>, args: &'a [ast::Arg]) -> Option<bool> {
+    let Some(e) = argument(args, "learn") else { return Some(true) };
+    let word = match &e.kind {
+        ast::ExprKind::Name(path) if path.segments.len() == 1 => &path.segments[0].text[..],
+        ast::ExprKind::Number { text, unit: None, .. } => &text[..],
+        _ => "",
+    };
+    match word {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => {
+            cx.report(Code::E0301, e.span, "`learn` of a projection is `true` or `false`")
+                .at("neither of them");
+            None
+        }
+    }
+}
+
+/// Adds a parameter of a projection.
+fn tensor(
+    cx: &mut Cx,
+    line: &Line,
+    what: &str,
+    shape: Vec<usize>,
+    unit: Unit,
+    init: Init,
+    trained: bool,
+) -> ParamId {
+    let bounds = if what == "weight" { sign_of(line.polarity) } else { Bounds::NONE };
+    let name = format!("{}.{what}", line.name);
+    let param = hir::Param { name, shape, unit, bounds, init, trained, span: line.span };
+    init::add_param(cx, param, Some(unit), None)
+}
+
+/// `one_to_one`: each neuron of the source to the one of the target with the same index.
+fn one_to_one<'a>(cx: &mut Cx<'a>, line: &Line<'a>) -> Option<(Expr, Option<ParamId>)> {
+    let population = &cx.model.populations[line.target.idx()];
+    let (shape, declared) = (population.shape.clone(), population.span);
+    let (port, name) = (&population.ports[line.port], population.name.clone());
+    let (port_unit, port_name) = (port.unit, port.name.clone());
+    let (post, pre) = (size(&shape), size(&line.source.shape));
+    if post != pre {
+        cx.report(Code::E0708, line.span, format!("`one_to_one` from {pre} to {post} neurons"))
+            .at("the sizes differ")
+            .label(declared, format!("`{name}` has {post}"))
+            .help("`dense` connects populations of different sizes");
+        return None;
+    }
+    let x = match line.source.shape == shape {
+        true => line.source.clone(),
+        false => pointwise::reshape(line.source.clone(), &shape),
+    };
+    let unit = port_unit.div(x.unit).unwrap_or_default();
+    let Some(e) = argument(line.args, "weight") else {
+        let value = unit::expect(cx, x, port_unit, &port_name, declared);
+        return (!is_poison(&value)).then_some((value, None));
+    };
+    let mut scope = scope_of(line.level, Place::Init);
+    let draw =
+        Draw { stream: format!("{}.weight", line.name), shape: vec![post], fan_in: 1, fan_out: 1, count: 0 };
+    let first = init::first_value(cx, &mut scope, e, draw);
+    let env = constant::ConstEnv { dt: 1e-3, steps: 1 };
+    let is_number = first.value.shape.is_empty() && constant::eval(&first.value, &env).is_some();
+    if is_number {
+        let weight = unit::expect(cx, first.value, unit, "a weight", declared);
+        let value = pointwise::make(cx, Pw::Mul, vec![weight, x], line.span);
+        return (!is_poison(&value)).then_some((value, None));
+    }
+    let weight = tensor(cx, line, "weight", vec![post], unit, first, false);
+    let row = Expr { kind: ExprKind::Param(weight), unit, shape: vec![post], span: e.span };
+    let value = pointwise::make(cx, Pw::Mul, vec![pointwise::reshape(row, &shape), x], line.span);
+    Some((value, Some(weight)))
+}
+
+/// Adds to what arrives at an input; with `only` it is all that arrives.
+fn deliver(cx: &mut Cx, pop: PopId, port: usize, value: Expr, only: bool, span: Span) {
+    if let Some(&(first, by_assignment)) = cx.driven.get(&(pop, port))
+        && (only || by_assignment)
+    {
+        let population = &cx.model.populations[pop.idx()];
+        let title =
+            format!("input `{}` of `{}` is driven twice", population.ports[port].name, population.name);
+        cx.report(Code::E0707, span, title)
+            .at("driven again")
+            .label(first, "driven here")
+            .note("`=` says everything that arrives at an input; projections add up")
+            .help("write the sum in one `=`, or use projections only");
+        return;
+    }
+    cx.driven.insert((pop, port), (span, only));
+    let input = &cx.model.populations[pop.idx()].ports[port];
+    let sum = match input.driven {
+        true => {
+            let before = input.value.clone();
+            pointwise::make(cx, Pw::Add, vec![before, value], span)
+        }
+        false => value,
+    };
+    if !is_poison(&sum) {
+        let input = &mut cx.model.populations[pop.idx()].ports[port];
+        input.value = sum;
+        input.driven = true;
+    }
+}
+
+/// `e.in = w * x`
+pub(super) fn drive<'a>(cx: &mut Cx<'a>, level: usize, path: &'a ast::Path, value: &'a ast::Expr) {
+    let (pop, port) = match target(cx, level, path, None) {
+        Some(Target::Port(pop, port)) => (pop, port),
+        Some(Target::Circuit) => return,
+        None => {
+            let draw = Draw { stream: "?".into(), ..Draw::default() };
+            cx.drawing(draw, |cx| expr::elaborate(cx, &mut scope_of(level, Place::Model), value));
+            return;
+        }
+    };
+    let population = &cx.model.populations[pop.idx()];
+    let (shape, unit, declared) = (population.shape.clone(), population.ports[port].unit, population.span);
+    let name = population.ports[port].name.clone();
+    let draw =
+        Draw { stream: format!("{}.{name}", population.name), shape: shape.clone(), ..Draw::default() };
+    let mut scope = scope_of(level, Place::Model);
+    let value = cx.drawing(draw, |cx| expr::elaborate(cx, &mut scope, value));
+    let value = unit::expect(cx, value, unit, &name, declared);
+    if is_poison(&value) {
+        // Something drives it, although it is not known what.
+        cx.driven.entry((pop, port)).or_insert((path.span, true));
+        cx.model.populations[pop.idx()].ports[port].driven = true;
+        return;
+    }
+    let (span, found) = (value.span, value.shape.clone());
+    match pointwise::fit(value, &shape) {
+        Some(value) => deliver(cx, pop, port, value, true, path.span),
+        None => {
+            let title = format!("{found:?} values reach a population of {shape:?}");
+            cx.report(Code::E0501, span, title)
+                .at(format!("{found:?} values"))
+                .label(declared, format!("{shape:?} neurons"))
+                .help("weights make the sizes fit: `learn w: [receiving, sending] = …`, `w * x`");
+        }
+    }
+}
+
+/// What reaches an input of a circuit's instance: `x -> c`, `c.x = …`; none if nothing does.
+pub(super) fn input_of<'a>(
+    cx: &mut Cx<'a>,
+    parent: usize,
+    instance: &'a ast::Ident,
+    level: usize,
+    input: &'a ast::InputDecl,
+) -> Option<Expr> {
+    let is_first = circuit::first_input(cx, level).is_some_and(|first| first.text == input.name.text);
+    let is_meant = |path: &ast::Path| match &path.segments[..] {
+        [name] => is_first && name.text == instance.text,
+        [name, port] => name.text == instance.text && port.text == input.name.text,
+        _ => false,
+    };
+    let decl = cx.levels[parent].decl;
+    let mut found: Option<(Span, Driver<'a>)> = None;
+    for item in &decl.items {
+        let (span, driver) = match &item.kind {
+            CircuitItemKind::Drive { target, value } if is_meant(target) => {
+                (target.span, Driver::Value(value))
+            }
+            CircuitItemKind::Projection { source, targets, kind: None } if targets.iter().any(is_meant) => {
+                (item.span, Driver::Path(source))
+            }
+            CircuitItemKind::Projection { targets, kind: Some(_), .. } if targets.iter().any(is_meant) => {
+                return Some(poison(item.span));
+            }
+            _ => continue,
+        };
+        if let Some((first, _)) = &found {
+            let title = format!("input `{}` of `{}` is driven twice", input.name.text, instance.text);
+            cx.report(Code::E0707, span, title).at("driven again").label(*first, "driven here");
+            continue;
+        }
+        found = Some((span, driver));
+    }
+    let mut scope = scope_of(parent, Place::Model);
+    found.map(|(_, driver)| match driver {
+        Driver::Value(e) => expr::elaborate(cx, &mut scope, e),
+        Driver::Path(path) => scope::value(cx, &mut scope, path),
+    })
+}
+
+enum Driver<'a> {
+    Value(&'a ast::Expr),
+    Path(&'a ast::Path),
+}

@@ -1,0 +1,207 @@
+//! One function for a phase: its frame, loops, addresses and calls.
+
+use super::nest::Lanes;
+use super::{Imports, call_conv};
+use crate::loops::{Access, Program as Loops};
+use cranelift::prelude::{FunctionBuilder, FunctionBuilderContext};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{
+    AbiParam, BlockArg, ConstantData, FuncRef, Function, InstBuilder, MemFlagsData, Signature, Type,
+    UserFuncName, Value, types,
+};
+use cranelift_codegen::isa::TargetIsa;
+use snn_runtime::abi::Ctx;
+use snn_runtime::program::Region;
+use std::collections::BTreeMap;
+use std::mem::offset_of;
+
+/// The function of phase `idx`.
+pub(super) fn phase(
+    loops: &Loops,
+    idx: usize,
+    isa: &dyn TargetIsa,
+    vector: bool,
+    imports: &mut dyn Imports,
+) -> Function {
+    let mut signature = Signature::new(call_conv(isa));
+    signature.params.push(AbiParam::new(types::I64));
+    let mut func = Function::with_name_signature(UserFuncName::user(0, idx as u32), signature);
+    let mut fb = FunctionBuilderContext::new();
+    let mut b = FunctionBuilder::new(&mut func, &mut fb);
+    let entry = b.create_block();
+    b.append_block_params_for_function_params(entry);
+    b.switch_to_block(entry);
+    let ctx = b.block_params(entry)[0];
+    let mut f = Frame {
+        b,
+        loops,
+        imports,
+        vector,
+        lanes: Lanes::Four,
+        ctx,
+        step: None,
+        functions: BTreeMap::new(),
+        isa,
+    };
+    for stmt in &loops.phases[idx].body {
+        f.stmt(stmt);
+    }
+    f.b.ins().return_(&[]);
+    f.b.seal_all_blocks();
+    let Frame { b, .. } = f;
+    b.finalize(isa.frontend_config());
+    func
+}
+
+/// A function under construction.
+pub(super) struct Frame<'a> {
+    pub b: FunctionBuilder<'a>,
+    pub loops: &'a Loops,
+    imports: &'a mut dyn Imports,
+    pub vector: bool,
+    /// Lanes that count in the element under construction.
+    pub lanes: Lanes,
+    /// The context.
+    pub ctx: Value,
+    /// Step of the enclosing time loop.
+    pub step: Option<Value>,
+    functions: BTreeMap<&'static str, FuncRef>,
+    isa: &'a dyn TargetIsa,
+}
+
+/// Memory of programs: valid and aligned to 4 bytes at least.
+pub(super) fn memory() -> MemFlagsData {
+    let mut flags = MemFlagsData::new();
+    flags.set_notrap();
+    flags
+}
+
+impl Frame<'_> {
+    /// An integer.
+    pub fn int(&mut self, value: i64) -> Value {
+        self.b.ins().iconst(types::I64, value)
+    }
+
+    /// A 64-bit field of the context.
+    pub fn field(&mut self, offset: usize) -> Value {
+        let ctx = self.ctx;
+        self.b.ins().load(types::I64, memory(), ctx, offset as i32)
+    }
+
+    /// `x + k`
+    pub fn plus(&mut self, x: Value, k: i64) -> Value {
+        if k == 0 { x } else { self.b.ins().iadd_imm_s(x, k) }
+    }
+
+    /// `x + i * k`
+    pub fn plus_times(&mut self, x: Value, i: Value, k: i64) -> Value {
+        if k == 0 {
+            return x;
+        }
+        let product = if k == 1 { i } else { self.b.ins().imul_imm_s(i, k) };
+        self.b.ins().iadd(x, product)
+    }
+
+    /// `for i in (0..extent) step by`, or from the last to the first (`by` is 1 then).
+    pub fn repeat(&mut self, extent: i64, by: i64, reverse: bool, body: impl FnOnce(&mut Self, Value)) {
+        if extent <= 0 {
+            return;
+        }
+        let zero = self.int(0);
+        if extent <= by {
+            return body(self, zero);
+        }
+        let limit = self.int(extent);
+        self.repeat_to(limit, by, |f, i| {
+            let i = if reverse {
+                let last = f.int(extent - 1);
+                f.b.ins().isub(last, i)
+            } else {
+                i
+            };
+            body(f, i)
+        });
+    }
+
+    /// `for i in (from..to) step by`.
+    pub fn repeat_from(&mut self, from: usize, to: usize, by: usize, body: impl FnOnce(&mut Self, Value)) {
+        self.repeat((to - from) as i64, by as i64, false, |f, i| {
+            let i = f.plus(i, from as i64);
+            body(f, i);
+        });
+    }
+
+    /// `for i in 0..limit step by` with at least one turn.
+    pub fn repeat_to(&mut self, limit: Value, by: i64, body: impl FnOnce(&mut Self, Value)) {
+        let (head, exit) = (self.b.create_block(), self.b.create_block());
+        let i = self.b.append_block_param(head, types::I64);
+        let zero = self.int(0);
+        self.b.ins().jump(head, &[BlockArg::from(zero)]);
+        self.b.switch_to_block(head);
+        body(self, i);
+        let next = self.plus(i, by);
+        let more = self.b.ins().icmp(IntCC::SignedLessThan, next, limit);
+        self.b.ins().brif(more, head, &[BlockArg::from(next)], exit, &[]);
+        self.b.switch_to_block(exit);
+    }
+
+    /// Address of row 0, column 0 of an access at the current step.
+    pub fn address(&mut self, a: &Access) -> Value {
+        let info = &self.loops.buffers[a.buffer];
+        let base = match info.region {
+            Region::Param => offset_of!(Ctx, param),
+            Region::Slot => offset_of!(Ctx, slot),
+            Region::Shared => offset_of!(Ctx, shared),
+            Region::Shard => offset_of!(Ctx, shard),
+        };
+        let base = self.field(base);
+        let constant = (info.offset + a.offset) as i64 + a.shift as i64 * a.step as i64;
+        let mut address = self.plus(base, 4 * constant);
+        if a.shard != 0 {
+            let shard = self.field(offset_of!(Ctx, shard_idx));
+            address = self.plus_times(address, shard, 4 * a.shard as i64);
+        }
+        if a.step != 0 {
+            let step = self.step.expect("verified: within a time loop");
+            address = self.plus_times(address, step, 4 * a.step as i64);
+        }
+        address
+    }
+
+    /// Calls a function of the runtime.
+    pub fn call(
+        &mut self,
+        name: &'static str,
+        params: &[Type],
+        result: Option<Type>,
+        args: &[Value],
+    ) -> Option<Value> {
+        let func = match self.functions.get(name) {
+            Some(func) => *func,
+            None => {
+                let mut signature = Signature::new(call_conv(self.isa));
+                signature.params.extend(params.iter().map(|t| AbiParam::new(*t)));
+                signature.returns.extend(result.map(AbiParam::new));
+                let func = self.imports.import(self.b.func, name, signature);
+                self.functions.insert(name, func);
+                func
+            }
+        };
+        let call = self.b.ins().call(func, args);
+        result.map(|_| self.b.inst_results(call)[0])
+    }
+
+    /// Four times the same number.
+    pub fn number(&mut self, value: f32) -> Value {
+        let bytes: Vec<u8> = value.to_bits().to_le_bytes().repeat(4);
+        let constant = self.b.func.dfg.constants.insert(ConstantData::from(bytes));
+        self.b.ins().vconst(types::F32X4, constant)
+    }
+
+    /// Four times the same integer.
+    pub fn integers(&mut self, value: i32) -> Value {
+        let bytes: Vec<u8> = value.to_le_bytes().repeat(4);
+        let constant = self.b.func.dfg.constants.insert(ConstantData::from(bytes));
+        self.b.ins().vconst(types::I32X4, constant)
+    }
+}

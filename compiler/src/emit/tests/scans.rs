@@ -1,0 +1,254 @@
+//! Time loops: delays, directions, results, states in place and not, values that stay the same, scans without samples.
+
+use super::*;
+use crate::net::{Scan, ScanOut};
+use crate::step::ops::{Fold, Pw};
+use crate::step::{Axes, Graph, State};
+
+fn state(name: &str, init: ValId, next: ValId, delay: usize, ty: &Ty) -> State {
+    State { name: name.into(), init, next, delay, ty: ty.clone() }
+}
+
+/// Puts a scan into a net; all its results are results of the net.
+fn add(
+    net: &mut Net,
+    body: Graph,
+    states: Vec<State>,
+    outs: Vec<ScanOut>,
+    operands: &[ValId],
+    reverse: bool,
+) {
+    let scan = Scan { name: format!("s{}", net.scans.len()), body, states, outs, reverse };
+    let tys: Vec<Ty> = scan
+        .outs
+        .iter()
+        .map(|out| match out {
+            ScanOut::Each(v) => Ty { time: true, ..scan.body.ty(*v).clone() },
+            ScanOut::Sum(v) => scan.body.ty(*v).clone(),
+            ScanOut::Final(s) => scan.states[*s].ty.clone(),
+        })
+        .collect();
+    net.scans.push(scan);
+    let node = net.graph.push(Op::Scan(net.scans.len() - 1), operands, tys[0].clone());
+    output(net, node);
+    for (k, ty) in tys.iter().enumerate().skip(1) {
+        let val = net.graph.push(Op::ScanOut(k), &[node], ty.clone());
+        output(net, val);
+    }
+}
+
+/// `v = a v + x`, fires, subtracts; all three kinds of results.
+fn leaky(delay: usize, reverse: bool, width: usize) -> Net {
+    let mut net = net(6, 3, 2);
+    let (x, a) = (input(&mut net, &ty("tb", &[width])), param(&mut net, &[width]));
+    let of = ty("b", &[width]);
+    let mut g = Graph::default();
+    let (x_t, a_t) = (g.push(Op::Input(0), &[], of.clone()), g.push(Op::Input(1), &[], ty("", &[width])));
+    let before = g.push(Op::Prev(0), &[], of.clone());
+    let kept = g.pointwise(Pw::Mul, &[before, a_t]);
+    let v = g.pointwise(Pw::Add, &[kept, x_t]);
+    let s = g.push(Op::Spike { surrogate: None, strict: false }, &[v], of.clone());
+    let next = g.pointwise(Pw::Sub, &[v, s]);
+    let init = g.constant(0.25);
+    let mut outs = vec![
+        ScanOut::Each(s),
+        ScanOut::Sum(next),
+        ScanOut::Each(next),
+        ScanOut::Sum(s),
+        ScanOut::Each(before),
+    ];
+    if delay == 1 {
+        outs.push(ScanOut::Final(0));
+    }
+    add(&mut net, g, vec![state("v", init, next, delay, &of)], outs, &[x, a], reverse);
+    net
+}
+
+#[test]
+fn neurons_agree_in_both_directions_and_with_delays() {
+    for width in [1, 3, 8] {
+        for delay in [1, 3, 9] {
+            for reverse in [false, true] {
+                check(&leaky(delay, reverse, width));
+            }
+        }
+    }
+}
+
+/// Three states that change places, one read after the nest that makes it.
+#[test]
+fn states_that_change_places_agree() {
+    for reverse in [false, true] {
+        let mut net = net(5, 2, 2);
+        let (x, w) = (input(&mut net, &ty("tb", &[4])), param(&mut net, &[4, 4]));
+        let of = ty("b", &[4]);
+        let mut g = Graph::default();
+        let (x_t, w_t) = (g.push(Op::Input(0), &[], of.clone()), g.push(Op::Input(1), &[], ty("", &[4, 4])));
+        let prev: Vec<ValId> = (0..4).map(|s| g.push(Op::Prev(s), &[], of.clone())).collect();
+        let sum = g.pointwise(Pw::Add, &[prev[0], x_t]);
+        let first = g.pointwise(Pw::Tanh, &[sum]);
+        let product = g.matmul(first, w_t, false);
+        // Reads the old value of state 0 in a later statement, so that it cannot be written in place.
+        let late = g.pointwise(Pw::Mul, &[product, prev[0]]);
+        let init = g.constant(0.5);
+        let states = vec![
+            state("a", init, first, 1, &of),
+            state("b", init, prev[2], 1, &of),
+            state("c", init, prev[1], 1, &of),
+            state("d", init, product, 1, &of),
+        ];
+        let outs = vec![
+            ScanOut::Each(late),
+            ScanOut::Final(1),
+            ScanOut::Sum(product),
+            ScanOut::Each(product),
+            ScanOut::Each(prev[3]),
+        ];
+        add(&mut net, g, states, outs, &[x, w], reverse);
+        check(&net);
+    }
+}
+
+/// Folds, repeats, random numbers, step indices and numbers of the run in a loop; a state of one number for each sample.
+#[test]
+fn statements_in_a_loop_agree() {
+    let mut net = net(4, 3, 2);
+    let x = input(&mut net, &ty("tb", &[6]));
+    let (of, one) = (ty("b", &[6]), ty("b", &[]));
+    let mut g = Graph::default();
+    let x_t = g.push(Op::Input(0), &[], of.clone());
+    let before = g.push(Op::Prev(0), &[], one.clone());
+    let blocks = g.push(Op::SumBlocks { times: 3 }, &[x_t], ty("b", &[2]));
+    let wide = g.push(Op::Repeat { times: 3 }, &[blocks], of.clone());
+    let noise = g.push(Op::Random { gaussian: true, stream: 3 }, &[], of.clone());
+    let shared = g.push(Op::Random { gaussian: false, stream: 4 }, &[], ty("", &[6]));
+    let step = g.push(Op::StepIndex, &[], ty("", &[]));
+    let progress = g.push(Op::Scalar(snn_runtime::abi::Scalar::Progress), &[], ty("", &[]));
+    let mut sum = wide;
+    for v in [noise, shared, step, progress, before] {
+        sum = g.pointwise(Pw::Add, &[sum, v]);
+    }
+    let total = g.fold(Fold::Sum, Axes { index: true, ..Axes::default() }, sum);
+    let largest = g.fold(Fold::Max, Axes { index: true, ..Axes::default() }, x_t);
+    let next = g.pointwise(Pw::Sub, &[total, largest]);
+    let init = g.constant(-1.0);
+    let outs = vec![
+        ScanOut::Each(sum),
+        ScanOut::Each(next),
+        ScanOut::Sum(total),
+        ScanOut::Each(shared),
+        ScanOut::Each(step),
+    ];
+    add(&mut net, g, vec![state("u", init, next, 1, &one)], outs, &[x], false);
+    check(&net);
+}
+
+/// Parts of a body without samples: each shard computes them, and results are those of the first.
+#[test]
+fn states_without_samples_agree() {
+    let mut net = net(5, 2, 3);
+    let (x, w) = (input(&mut net, &ty("tb", &[3])), param(&mut net, &[3]));
+    let (of, own) = (ty("b", &[3]), ty("", &[3]));
+    let mut g = Graph::default();
+    let (x_t, w_t) = (g.push(Op::Input(0), &[], of.clone()), g.push(Op::Input(1), &[], own.clone()));
+    let (v0, u0) = (g.push(Op::Prev(0), &[], of.clone()), g.push(Op::Prev(1), &[], own.clone()));
+    let u = g.pointwise(Pw::Mul, &[u0, w_t]);
+    let sum = g.fold(Fold::Sum, Axes { index: true, ..Axes::default() }, u);
+    let v = g.pointwise(Pw::Add, &[v0, x_t]);
+    let v = g.pointwise(Pw::Add, &[v, sum]);
+    let v = g.pointwise(Pw::Mul, &[v, u0]);
+    let init = g.constant(0.9);
+    let states = vec![state("v", init, v, 1, &of), state("u", init, u, 1, &own)];
+    let outs = vec![ScanOut::Each(v), ScanOut::Each(u), ScanOut::Sum(sum), ScanOut::Final(1)];
+    add(&mut net, g, states, outs, &[x, w], false);
+    // What has no samples goes on to what is computed once, and from there to the samples.
+    let sum = net.outputs[2].val;
+    let twice = net.graph.pointwise(Pw::Add, &[sum, sum]);
+    let back = net.graph.pointwise(Pw::Mul, &[x, twice]);
+    output(&mut net, twice);
+    output(&mut net, back);
+    check(&net);
+}
+
+#[test]
+fn scans_without_samples_agree() {
+    for reverse in [false, true] {
+        let mut net = net(5, 2, 2);
+        let x = input(&mut net, &ty("t", &[3]));
+        let of = ty("", &[3]);
+        let mut g = Graph::default();
+        let x_t = g.push(Op::Input(0), &[], of.clone());
+        let prev = g.push(Op::Prev(0), &[], of.clone());
+        let next = g.pointwise(Pw::Sub, &[x_t, prev]);
+        let init = g.constant(0.0);
+        let outs = vec![ScanOut::Each(next), ScanOut::Sum(next)];
+        add(&mut net, g, vec![state("p", init, next, 2, &of)], outs, &[x], reverse);
+        check(&net);
+    }
+}
+
+/// First values that are computed, values that stay the same, operands that are numbers, sums of what stays the same.
+#[test]
+fn what_stays_the_same_agrees() {
+    let mut net = net(4, 2, 2);
+    let (x, w) = (input(&mut net, &ty("b", &[3])), param(&mut net, &[3, 3]));
+    let (c, count) = (
+        net.graph.constant(0.3),
+        net.graph.push(Op::Scalar(snn_runtime::abi::Scalar::Update), &[], ty("", &[])),
+    );
+    let of = ty("b", &[3]);
+    let mut g = Graph::default();
+    let x_t = g.push(Op::Input(0), &[], of.clone());
+    let w_t = g.push(Op::Input(1), &[], ty("", &[3, 3]));
+    let (c_t, count_t) = (g.push(Op::Input(2), &[], ty("", &[])), g.push(Op::Input(3), &[], ty("", &[])));
+    let (v0, u0) = (g.push(Op::Prev(0), &[], of.clone()), g.push(Op::Prev(1), &[], of.clone()));
+    let drive = g.matmul(x_t, w_t, false);
+    let scaled = g.pointwise(Pw::Exp, &[drive]);
+    let scaled = g.pointwise(Pw::Mul, &[scaled, c_t]);
+    let init = g.pointwise(Pw::Add, &[scaled, count_t]);
+    let v = g.pointwise(Pw::Add, &[v0, scaled]);
+    let states = vec![state("v", init, v, 1, &of), state("u", c_t, x_t, 3, &of)];
+    let outs = vec![
+        ScanOut::Each(v),
+        ScanOut::Sum(scaled),
+        ScanOut::Each(init),
+        ScanOut::Each(drive),
+        ScanOut::Sum(c_t),
+        ScanOut::Each(u0),
+        ScanOut::Final(0),
+    ];
+    add(&mut net, g, states, outs, &[x, w, c, count], false);
+    check(&net);
+}
+
+/// A value of a nest that exists already, made from a later scan in the same phase, does not come before the scan.
+#[test]
+fn values_of_a_scan_come_after_it() {
+    let mut net = leaky(1, false, 4);
+    let x = ValId(0);
+    let early = net.graph.pointwise(Pw::Tanh, &[x]);
+    output(&mut net, early);
+    let second =
+        net.graph.vals().find(|v| matches!(net.graph.node(*v).op, Op::ScanOut(2))).expect("has results");
+    let late = net.graph.pointwise(Pw::Mul, &[second, x]);
+    output(&mut net, late);
+    let again = leaky(1, true, 4).scans.remove(0);
+    net.scans.push(again);
+    let node = net.graph.push(Op::Scan(1), &[late, ValId(1)], ty("tb", &[4]));
+    let fourth = net.graph.push(Op::ScanOut(2), &[node], ty("tb", &[4]));
+    let last = net.graph.pointwise(Pw::Add, &[fourth, early]);
+    output(&mut net, node);
+    output(&mut net, last);
+    check(&net);
+}
+
+#[test]
+fn recurrent_training_nets_agree() {
+    for (stream, delay) in [(false, 1), (true, 1), (true, 3)] {
+        for relaxed in [false, true] {
+            let (forward, net) = crate::differentiate::tests::nets(stream, delay, relaxed);
+            check(&forward);
+            check(&net);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Walking through expressions: the parts of one, all expressions of a step or population. Nothing is changed.
+
+use super::{Expr, ExprKind, Population, Stmt, StmtKind};
+
+impl Expr {
+    /// The direct parts, in the order they are evaluated. A `Custom` gives its arguments and its value, then its gradients.
+    pub fn children(&self) -> Vec<&Expr> {
+        match &self.kind {
+            ExprKind::Const(_)
+            | ExprKind::Dt
+            | ExprKind::StepIndex
+            | ExprKind::Steps
+            | ExprKind::Scalar(_)
+            | ExprKind::Param(_)
+            | ExprKind::State(_)
+            | ExprKind::Fired(_)
+            | ExprKind::Local(_)
+            | ExprKind::Port(..)
+            | ExprKind::Input(_)
+            | ExprKind::Emit(_)
+            | ExprKind::Trace(..)
+            | ExprKind::Target
+            | ExprKind::Random { .. }
+            | ExprKind::Iota(_) => Vec::new(),
+            ExprKind::Delayed { value, delay } => vec![value, delay],
+            ExprKind::Pointwise(_, args) => args.iter().collect(),
+            ExprKind::Repeat(a) | ExprKind::Detach(a) => vec![a],
+            ExprKind::MatVec(a, b) | ExprKind::StraightThrough(a, b) | ExprKind::GradScale(a, b) => {
+                vec![a, b]
+            }
+            ExprKind::Reduce { value, .. } => vec![value],
+            ExprKind::Let { value, body, .. } => vec![value, body],
+            ExprKind::Custom { args, forward, backward, .. } => {
+                args.iter().chain([forward.as_ref()]).chain(backward).collect()
+            }
+        }
+    }
+
+    /// Whether the expression or any of its parts satisfies a condition.
+    pub fn any(&self, is: &mut impl FnMut(&Expr) -> bool) -> bool {
+        is(self) || self.children().into_iter().any(|part| part.any(is))
+    }
+
+    /// Calls `f` for the expression and all of its parts, outside first.
+    pub fn for_each<'a>(&'a self, f: &mut impl FnMut(&'a Expr)) {
+        f(self);
+        for part in self.children() {
+            part.for_each(f);
+        }
+    }
+}
+
+impl Stmt {
+    /// The expressions of the statement; those of a surrogate are left out, its argument is `diff`.
+    pub fn exprs(&self) -> Vec<&Expr> {
+        match &self.kind {
+            StmtKind::Let(_, value) | StmtKind::Assign { value, .. } => vec![value],
+            StmtKind::Integrate { equations, .. } => equations.iter().map(|(_, value)| value).collect(),
+            StmtKind::Fire { diff, .. } => vec![diff],
+        }
+    }
+}
+
+impl Population {
+    /// The expressions of its step and what it emits; not what arrives at its inputs.
+    pub fn exprs(&self) -> Vec<&Expr> {
+        let mut all: Vec<&Expr> = self.body.iter().flat_map(Stmt::exprs).collect();
+        all.push(&self.emit);
+        all
+    }
+}

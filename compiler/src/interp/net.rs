@@ -1,0 +1,157 @@
+//! Runs nets and steps, node by node. Which values take part in checks of gradients is said by [`Mode`].
+
+use super::mode::{Frame, Mode};
+use super::node::{self, Call, Env};
+use super::number::Number;
+use super::scan;
+use super::taint;
+use super::value::{Array, Extent};
+use crate::net::{Net, Scan, ScanOut};
+use crate::step::{Graph, Op, StepFn, ValId};
+use snn_runtime::abi::SCALARS;
+use snn_runtime::pool::FlushDenormals;
+
+/// What a net or step reads: a full batch of `shards * shard_batch` samples, padded.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a, N> {
+    /// By the order of the net's inputs.
+    pub inputs: &'a [Array<N>],
+    /// By the order of its parameters.
+    pub params: &'a [Array<N>],
+    /// By the order of its slots; none for a step.
+    pub slots: &'a [Array<N>],
+}
+
+/// Every value of a net.
+#[derive(Clone, Debug)]
+pub struct Results<N> {
+    /// By the order of the nodes; of a step, by the order of its outputs, with time axis.
+    pub values: Vec<Array<N>>,
+    /// Values inside of each scan, `[scan][step][node]`, if [`Mode::record`] was set; a step counts as one scan.
+    pub bodies: Vec<Vec<Vec<Array<N>>>>,
+}
+
+impl<N> Results<N> {
+    /// The value of an output of the net by its name.
+    pub fn output(&self, net: &Net, name: &str) -> Option<&Array<N>> {
+        net.outputs.iter().find(|o| o.name == name).map(|o| &self.values[o.val.idx()])
+    }
+}
+
+/// A net and what it reads, ready to be run in any mode.
+pub struct NetRun<'a, N> {
+    /// The net.
+    pub net: &'a Net,
+    /// What it reads.
+    pub inputs: Inputs<'a, N>,
+    /// What changes from call to call.
+    pub call: Call,
+}
+
+/// Runs a net as compiled code does.
+pub fn run<N: Number>(net: &Net, inputs: &Inputs<N>, call: &Call) -> Results<N> {
+    NetRun { net, inputs: *inputs, call: *call }
+        .run(&Mode::default())
+        .expect("a plain run supports everything")
+}
+
+impl<N: Number> NetRun<'_, N> {
+    /// Runs the net; says which surrogate or rule does not support the mode.
+    pub fn run(&self, mode: &Mode<N>) -> Result<Results<N>, String> {
+        let _same_as_compiled_code = FlushDenormals::enter();
+        let env = self.env();
+        let (graph, taint) = (&self.net.graph, taint::of_net(self.net));
+        let frame = Frame { graph, taint: &taint.net, mode, env: &env };
+        let recorded = mode.frozen.map(|base| base.values.as_slice());
+        let mut values: Vec<Array<N>> = Vec::with_capacity(graph.nodes.len());
+        let mut outs: Vec<Vec<Array<N>>> = vec![Vec::new(); self.net.scans.len()];
+        let mut bodies = vec![Vec::new(); self.net.scans.len()];
+        for (at, node) in graph.nodes.iter().enumerate() {
+            let args: Vec<&Array<N>> = node.args.iter().map(|a| &values[a.idx()]).collect();
+            let value = match node.op {
+                Op::Input(k) => self.inputs.inputs[k].clone(),
+                Op::Param(k) => self.inputs.params[k].clone(),
+                Op::Slot(k) => self.inputs.slots[k].clone(),
+                Op::Scan(k) => {
+                    let body =
+                        Frame { graph: &self.net.scans[k].body, taint: &taint.bodies[k], mode, env: &env };
+                    let recorded = mode.frozen.map(|base| base.bodies[k].as_slice());
+                    let run = run_scan(&self.net.scans[k], &args, &[], &body, recorded)?;
+                    (outs[k], bodies[k]) = (run.outs, run.body);
+                    outs[k][0].clone()
+                }
+                Op::ScanOut(out) => outs[scan_of(graph, node.args[0])][out].clone(),
+                _ => frame.value(at, &args, 0, recorded)?,
+            };
+            debug_assert_eq!(value.ty, node.ty, "%{at}");
+            values.push(value);
+        }
+        Ok(Results { values, bodies })
+    }
+
+    pub(super) fn env(&self) -> Env {
+        let Net { steps, shard_batch, shards, .. } = *self.net;
+        Env { extent: Extent { steps, shard_batch, shards }, call: self.call }
+    }
+}
+
+/// The scan whose node a value is.
+pub(super) fn scan_of(graph: &Graph, node: ValId) -> usize {
+    let Op::Scan(scan) = graph.node(node).op else { unreachable!("verified") };
+    scan
+}
+
+fn run_scan<N: Number>(
+    scan: &Scan,
+    operands: &[&Array<N>],
+    params: &[Array<N>],
+    body: &Frame<N>,
+    recorded: Option<&[Vec<Array<N>>]>,
+) -> Result<scan::Run<N>, String> {
+    scan::run(scan, operands, body.env.extent, body.mode.record, None, |t, at, args| {
+        match body.graph.nodes[at].op {
+            Op::Param(k) => Ok(params[k].clone()),
+            _ => body.value(at, args, t, recorded.map(|steps| steps[t].as_slice())),
+        }
+    })
+}
+
+/// Runs a step over all steps of a presentation: the meaning of Step IR, before anything is cut at its recurrences. Gives the
+/// sequence of each output.
+pub fn step<N: Number>(
+    step: &StepFn,
+    extent: Extent,
+    inputs: &Inputs<N>,
+    call: &Call,
+    mode: &Mode<N>,
+) -> Result<Results<N>, String> {
+    let _same_as_compiled_code = FlushDenormals::enter();
+    let env = Env { extent, call: *call };
+    // A step is the body of one scan that also reads parameters.
+    let scan = Scan {
+        name: "step".into(),
+        body: step.graph.clone(),
+        states: step.states.clone(),
+        outs: step.outputs.iter().map(|(_, val)| ScanOut::Each(*val)).collect(),
+        reverse: false,
+    };
+    let taint = taint::of_body(&scan.body, &scan.states, &[]);
+    let body = Frame { graph: &scan.body, taint: &taint, mode, env: &env };
+    let recorded = mode.frozen.map(|base| base.bodies[0].as_slice());
+    let operands: Vec<&Array<N>> = inputs.inputs.iter().collect();
+    let run = run_scan(&scan, &operands, inputs.params, &body, recorded)?;
+    Ok(Results { values: run.outs, bodies: vec![run.body] })
+}
+
+/// See [`super::graph_values`].
+pub(super) fn graph_values<N: Number>(graph: &Graph, val: ValId, key: u64) -> Vec<N> {
+    let extent = Extent { steps: 1, shard_batch: 1, shards: 1 };
+    let env = Env { extent, call: Call { key, scalars: [0.0; SCALARS] } };
+    let mut values: Vec<Array<N>> = Vec::new();
+    for node in &graph.nodes[..=val.idx()] {
+        let args: Vec<&Array<N>> = node.args.iter().map(|a| &values[a.idx()]).collect();
+        let value = node::value(node, &args, &env, 0);
+        values.push(value);
+    }
+    values.swap_remove(val.idx()).data
+}

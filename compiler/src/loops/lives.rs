@@ -1,0 +1,87 @@
+//! Who touches which buffer when: what the memory plan is made of and checked with. Decides nothing.
+
+use super::{Access, Instr, Program, Stmt};
+use snn_runtime::program::Region;
+
+/// First and last use of a buffer, as positions in the program.
+pub type Life = (usize, usize);
+
+impl Program {
+    /// Life of each buffer; none if no statement uses it. Positions are statements of phases, in order; in region
+    /// `Shared` they are widened to whole phases, since shards are not at the same statement of a phase.
+    pub fn lives(&self) -> Vec<Option<Life>> {
+        let mut lives: Vec<Option<Life>> = vec![None; self.buffers.len()];
+        let mut at = 0;
+        for phase in &self.phases {
+            let whole = (at, at + phase.body.len().saturating_sub(1));
+            for stmt in &phase.body {
+                stmt.accesses(&mut |access, _| {
+                    let shared = self.buffers[access.buffer].region != Region::Shard;
+                    let (from, to) = if shared { whole } else { (at, at) };
+                    let life = &mut lives[access.buffer];
+                    *life = Some(life.map_or((from, to), |(first, last)| (first.min(from), last.max(to))));
+                });
+                at += 1;
+            }
+        }
+        lives
+    }
+
+    /// Whether the runtime knows a buffer: it lives from before the program until after.
+    pub fn bound(&self) -> Vec<bool> {
+        let mut bound: Vec<bool> =
+            self.buffers.iter().map(|b| matches!(b.region, Region::Param | Region::Slot)).collect();
+        for binding in self.inputs.iter().chain(&self.outputs) {
+            bound[binding.buffer] = true;
+        }
+        for grad in self.params.iter().filter_map(|p| p.grad) {
+            bound[grad] = true;
+        }
+        bound
+    }
+}
+
+/// How a statement uses an element.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Use {
+    /// Reads it.
+    Read,
+    /// Writes it without reading it.
+    Write,
+    /// Reads and writes it.
+    Update,
+}
+
+impl Stmt {
+    /// Calls `f` with every access of a statement; reads come before the writes that depend on them.
+    pub fn accesses(&self, f: &mut dyn FnMut(&Access, Use)) {
+        match self {
+            Stmt::Steps { body, .. } => body.iter().for_each(|stmt| stmt.accesses(f)),
+            Stmt::Nest { body, .. } => {
+                for instr in body {
+                    match instr {
+                        Instr::Load(a) => f(a, Use::Read),
+                        Instr::Store(a, _) => f(a, Use::Write),
+                        Instr::Add(a, _) => f(a, Use::Update),
+                        Instr::Const(_) | Instr::Scalar(_) | Instr::StepIndex => {}
+                        Instr::Op(..) | Instr::Spike { .. } => {}
+                    }
+                }
+            }
+            Stmt::MatMul { a, b, c, .. } => {
+                f(&a.0, Use::Read);
+                f(&b.0, Use::Read);
+                f(&c.0, Use::Write);
+            }
+            Stmt::FoldColumns { src, dst, .. }
+            | Stmt::FoldRows { src, dst, .. }
+            | Stmt::FoldShards { src, dst, .. }
+            | Stmt::Repeat { src, dst, .. }
+            | Stmt::SumBlocks { src, dst, .. } => {
+                f(src, Use::Read);
+                f(dst, Use::Write);
+            }
+            Stmt::Random { dst, .. } => f(dst, Use::Write),
+        }
+    }
+}

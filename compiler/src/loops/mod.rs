@@ -1,0 +1,236 @@
+//! Loop IR: loops over named buffers. Order, layout, fusion and memory are decided; machine code follows without further choices.
+//!
+//! # Meaning
+//! A [`Program`] is a list of phases. A phase runs once for each shard (in any order, at the same time) or once; there is a barrier
+//! between phases. Its statements run in order.
+//!
+//! **Memory.** Buffers never overlap in what they mean: an access names its buffer and stays inside it. Two buffers share
+//! memory only if one is last used before the other is first written. A buffer is `[step][sample of the shard][index]` without the
+//! axes it does not have. One in region `Shard` exists once for each shard; a phase that runs once sees that of shard 0.
+//! Statements of a phase for each shard write region `Shared` only in their own part of a buffer ([`Access::shard`]).
+//!
+//! **Loops.** There are [`Stmt::Steps`] (the time loop) and the two of a [`Stmt::Nest`]: rows, then columns. An [`Access`] says where
+//! the element of row `r`, column `c` at step `t` of the enclosing time loop lies:
+//! `offset + shard_idx * shard + (t + shift) * step + r * row + c * col`, in floats from the start of the buffer.
+//! Elements of a nest are independent of each other, so that an emitter may take as many columns at once as it likes; all loads of an
+//! element come before its stores.
+//!
+//! **Numbers** are f32; conditions are 0 and 1. Sums start from 0 and go in ascending order; other folds start from the first
+//! element. Products are rounded before they are added, except in [`Stmt::MatMul`] outside of strict mode.
+//!
+//! No Cranelift here: a second emitter reads the same program.
+
+pub mod lives;
+pub mod print;
+pub mod verify;
+
+use crate::step::ops::{Fold, Pw};
+use snn_runtime::abi::Scalar;
+use snn_runtime::program::{Binding, BufferInfo, Parallel, ParamInfo, Section};
+
+/// Everything machine code needs.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// In order.
+    pub phases: Vec<Phase>,
+    /// All buffers.
+    pub buffers: Vec<BufferInfo>,
+    /// Parameters.
+    pub params: Vec<ParamInfo>,
+    /// Filled before a call.
+    pub inputs: Vec<Binding>,
+    /// Read after a call.
+    pub outputs: Vec<Binding>,
+    /// Samples of a shard.
+    pub shard_batch: usize,
+    /// Shards of a full batch.
+    pub shards: usize,
+    /// Steps of a presentation.
+    pub steps: usize,
+    /// Floats of each region; `Shard` for one shard.
+    pub floats: Floats,
+}
+
+/// Sizes of the regions in floats.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Floats {
+    /// Parameters.
+    pub param: usize,
+    /// Optimizer states.
+    pub slot: usize,
+    /// Shared.
+    pub shared: usize,
+    /// One shard.
+    pub shard: usize,
+}
+
+/// A function of machine code.
+#[derive(Clone, Debug)]
+pub struct Phase {
+    /// `forward0`
+    pub name: String,
+    /// What its time is counted as.
+    pub section: Section,
+    /// Once, or for each shard.
+    pub parallel: Parallel,
+    /// In order.
+    pub body: Vec<Stmt>,
+}
+
+/// Where an element lies; see the head of this file.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Access {
+    /// Index into the buffers.
+    pub buffer: usize,
+    /// Floats from the start of the buffer.
+    pub offset: usize,
+    /// Floats from shard to shard, for partial results in region `Shared` (0 elsewhere).
+    pub shard: usize,
+    /// Floats from step to step; 0: the same at every step.
+    pub step: usize,
+    /// Added to the step.
+    pub shift: isize,
+    /// Floats from row to row.
+    pub row: usize,
+    /// Floats from column to column: 0 or 1.
+    pub col: usize,
+}
+
+/// Number of an instruction in its nest: its result.
+pub type Reg = usize;
+
+/// An instruction of a nest.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Instr {
+    /// A number.
+    Const(f32),
+    /// A number of the run.
+    Scalar(Scalar),
+    /// Step of the enclosing time loop as a number.
+    StepIndex,
+    /// An element.
+    Load(Access),
+    /// A pointwise operation.
+    Op(Pw, Vec<Reg>),
+    /// 1 where the operand is above 0 (`strict`) or not below it, else 0.
+    Spike {
+        /// `>`
+        strict: bool,
+        /// Operand.
+        x: Reg,
+    },
+    /// Writes an element.
+    Store(Access, Reg),
+    /// Adds to an element.
+    Add(Access, Reg),
+}
+
+/// A statement.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Stmt {
+    /// The time loop, `0..steps` or from the last step to the first.
+    Steps {
+        /// From the last to the first.
+        reverse: bool,
+        /// For each step.
+        body: Vec<Stmt>,
+    },
+    /// For each row, for each column.
+    Nest {
+        /// Rows.
+        rows: usize,
+        /// Columns; vector lanes go along them.
+        width: usize,
+        /// For each element.
+        body: Vec<Instr>,
+    },
+    /// `c[m, n] = a[m, k] b[k, n]`; strides (rows, columns) in floats; the accesses give the first element.
+    MatMul {
+        /// Sizes m, k, n.
+        size: [usize; 3],
+        /// Left factor and its strides.
+        a: (Access, [usize; 2]),
+        /// Right factor and its strides.
+        b: (Access, [usize; 2]),
+        /// Result; columns are adjacent.
+        c: (Access, usize),
+    },
+    /// `dst[r] = fold of src[r, c] over c`, for each row.
+    FoldColumns {
+        /// How.
+        fold: Fold,
+        /// Rows.
+        rows: usize,
+        /// Columns.
+        width: usize,
+        /// From.
+        src: Access,
+        /// To; its `row` stride counts.
+        dst: Access,
+    },
+    /// `dst[c] = fold of src[r, c] over r`, for each column.
+    FoldRows {
+        /// How.
+        fold: Fold,
+        /// Rows.
+        rows: usize,
+        /// Columns.
+        width: usize,
+        /// From.
+        src: Access,
+        /// To; its `col` stride counts.
+        dst: Access,
+    },
+    /// `dst[c] = fold over running shards of src[shard, c]`.
+    FoldShards {
+        /// How.
+        fold: Fold,
+        /// Columns.
+        width: usize,
+        /// From; its `shard` stride counts.
+        src: Access,
+        /// To.
+        dst: Access,
+    },
+    /// A row of random numbers for each sample, from the stream at this step (step 0 outside of a time loop).
+    Random {
+        /// Normal rather than uniform.
+        gaussian: bool,
+        /// Stream.
+        stream: u64,
+        /// Whether row `r` is sample `r` of the shard; otherwise there is one row, of sample 0.
+        batch: bool,
+        /// Rows.
+        rows: usize,
+        /// Columns.
+        width: usize,
+        /// To.
+        dst: Access,
+    },
+    /// `dst[r, c * times + k] = src[r, c]`
+    Repeat {
+        /// Rows.
+        rows: usize,
+        /// Columns of the source.
+        width: usize,
+        /// How often.
+        times: usize,
+        /// From.
+        src: Access,
+        /// To.
+        dst: Access,
+    },
+    /// `dst[r, c] = sum of src[r, c * times + k] over k`
+    SumBlocks {
+        /// Rows.
+        rows: usize,
+        /// Columns of the result.
+        width: usize,
+        /// How many neighbours.
+        times: usize,
+        /// From.
+        src: Access,
+        /// To.
+        dst: Access,
+    },
+}

@@ -1,0 +1,139 @@
+//! What a job computes from the traces of a presentation: loss, prediction, spike counts, records, reports.
+
+use super::expr::{Scope, expr, mean};
+use super::population::output_name;
+use crate::hir::constant::ConstEnv;
+use crate::hir::{self, ExprKind, LocalId, PopId};
+use crate::net::Net;
+use crate::step::ops::{Fold, Pw};
+use crate::step::{Axes, Graph, Input, Op, Ty, ValId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Expressions over a whole presentation. `traces` gives the value of each output of the step by its name.
+pub struct JobValues<'a> {
+    model: &'a hir::Model,
+    env: ConstEnv,
+    traces: &'a BTreeMap<String, ValId>,
+    target_width: usize,
+    locals: BTreeMap<LocalId, ValId>,
+    net: &'a mut Net,
+}
+
+/// Opens a net for the expressions of a job; `target_width` is the number of classes or target values.
+pub fn job_values<'a>(
+    net: &'a mut Net,
+    traces: &'a BTreeMap<String, ValId>,
+    model: &'a hir::Model,
+    env: ConstEnv,
+    target_width: usize,
+) -> JobValues<'a> {
+    JobValues { model, env, traces, target_width, locals: BTreeMap::new(), net }
+}
+
+/// Names of the traces that expressions read; see [`output_name`].
+pub(crate) fn traces_read<'a>(
+    model: &hir::Model,
+    exprs: impl IntoIterator<Item = &'a hir::Expr>,
+) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for e in exprs {
+        super::integrate::any(e, &mut |kind| {
+            match kind {
+                ExprKind::Emit(pop) => names.insert(output_name(model, *pop, None)),
+                ExprKind::Trace(pop, trace) => names.insert(output_name(model, *pop, Some(*trace))),
+                _ => false,
+            };
+            false
+        });
+    }
+    names
+}
+
+impl JobValues<'_> {
+    /// The loss of the batch: the mean of what is left of time and samples.
+    pub fn loss(&mut self, loss: &hir::Expr) -> ValId {
+        let each = expr(self, loss);
+        mean(self, Axes { time: true, batch: true, index: true }, each)
+    }
+
+    /// A value of each step, as it is.
+    pub fn value(&mut self, e: &hir::Expr) -> ValId {
+        expr(self, e)
+    }
+
+    /// A report: the mean of what is left of time, samples and neurons.
+    pub fn report(&mut self, e: &hir::Expr) -> ValId {
+        let each = expr(self, e);
+        mean(self, Axes { time: true, batch: true, index: true }, each)
+    }
+
+    /// The first output of the model, mean over the steps: what accuracy is measured on.
+    pub fn prediction(&mut self) -> Option<ValId> {
+        let output = *self.traces.get("output 0")?;
+        Some(mean(self, Axes { time: true, ..Axes::default() }, output))
+    }
+
+    /// Number of spikes of a population in the samples of the batch, over all steps.
+    pub fn count(&mut self, pop: PopId) -> Option<ValId> {
+        let name = output_name(self.model, pop, Some(hir::TraceRef::Fired));
+        let fired = *self.traces.get(&name)?;
+        let total = self.net.graph.fold(Fold::Sum, Axes { time: true, batch: false, index: true }, fired);
+        let mask = self.mask();
+        let valid = self.net.graph.pointwise(Pw::Mul, &[total, mask]);
+        Some(self.net.graph.fold(Fold::Sum, Axes { batch: true, ..Axes::default() }, valid))
+    }
+
+    fn input(&mut self, name: &str, ty: Ty) -> ValId {
+        let at = self.net.inputs.iter().position(|i| i.name == name).unwrap_or_else(|| {
+            self.net.inputs.push(Input { name: name.into(), ty: ty.clone() });
+            self.net.inputs.len() - 1
+        });
+        self.net.graph.push(Op::Input(at), &[], ty)
+    }
+}
+
+impl Scope for JobValues<'_> {
+    fn graph(&mut self) -> &mut Graph {
+        &mut self.net.graph
+    }
+    fn env(&self) -> ConstEnv {
+        self.env
+    }
+    fn local(&mut self, local: LocalId) -> Option<ValId> {
+        self.locals.get(&local).copied()
+    }
+    fn bind(&mut self, local: LocalId, val: ValId) {
+        self.locals.insert(local, val);
+    }
+    fn mask(&mut self) -> ValId {
+        self.input("mask", Ty { time: false, batch: true, shape: vec![] })
+    }
+    fn leaf(&mut self, e: &hir::Expr) -> ValId {
+        match &e.kind {
+            ExprKind::StepIndex => self.net.graph.push(Op::StepIndex, &[], Ty { time: true, ..Ty::SCALAR }),
+            ExprKind::Param(p) => {
+                let ty = Ty::tensor(&self.net.params[p.idx()].shape);
+                self.net.graph.push(Op::Param(p.idx()), &[], ty)
+            }
+            ExprKind::Input(i) => {
+                let input = &self.model.inputs[i.idx()];
+                let ty = Ty { time: input.stream, batch: true, shape: vec![input.shape.iter().product()] };
+                let name = input.name.clone();
+                self.input(&name, ty)
+            }
+            ExprKind::Target => {
+                let shape = vec![self.target_width];
+                self.input("target", Ty { time: false, batch: true, shape })
+            }
+            ExprKind::Emit(pop) => self.traces[&output_name(self.model, *pop, None)],
+            ExprKind::Trace(pop, trace) => {
+                let name = output_name(self.model, *pop, Some(*trace));
+                match self.traces.get(&name) {
+                    Some(&val) => val,
+                    None => self.net.graph.constant(0.0),
+                }
+            }
+            other => panic!("lower: {other:?} in a job"),
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! HIR to Step IR, and what a job adds to a net: mathematics becomes graphs. No user errors here, no time axis tricks.
+
+mod expr;
+mod fragment;
+mod init;
+mod integrate;
+mod job;
+mod optimizer;
+mod population;
+
+pub(crate) use expr::with_index;
+pub use init::{Activity, init_values};
+pub(crate) use job::traces_read;
+pub use job::{JobValues, job_values};
+pub use optimizer::update;
+pub use population::{output_name, step};

@@ -1,0 +1,128 @@
+//! The update of every parameter by the optimizer of a training: clipping, rule, bounds.
+
+use super::expr::{Scope, expr};
+use crate::hir::constant::ConstEnv;
+use crate::hir::{self, LocalId, TrainSettings};
+use crate::net::{Net, Output, Sink, Slot};
+use crate::step::ops::{Fold, Pw};
+use crate::step::{Axes, Graph, Op, Ty, ValId};
+use std::collections::BTreeMap;
+
+struct RuleScope<'a> {
+    net: &'a mut Net,
+    env: ConstEnv,
+    locals: BTreeMap<LocalId, ValId>,
+}
+
+impl Scope for RuleScope<'_> {
+    fn graph(&mut self) -> &mut Graph {
+        &mut self.net.graph
+    }
+    fn env(&self) -> ConstEnv {
+        self.env
+    }
+    fn local(&mut self, local: LocalId) -> Option<ValId> {
+        self.locals.get(&local).copied()
+    }
+    fn bind(&mut self, local: LocalId, val: ValId) {
+        self.locals.insert(local, val);
+    }
+    fn leaf(&mut self, e: &hir::Expr) -> ValId {
+        panic!("lower: {:?} in an optimizer", e.kind)
+    }
+    fn mask(&mut self) -> ValId {
+        panic!("lower: reduction over samples in an optimizer")
+    }
+}
+
+/// Adds gradients, slots and new values as outputs. `grads[p]` is none for parameters that the loss does not depend on: they
+/// stay as they are.
+pub fn update(
+    net: &mut Net,
+    model: &hir::Model,
+    settings: &TrainSettings,
+    grads: &[Option<ValId>],
+    env: ConstEnv,
+) {
+    let scale = settings.clip.map(|limit| clip(net, grads, limit));
+    for (p, grad) in grads.iter().enumerate() {
+        let Some(grad) = *grad else { continue };
+        let name = net.params[p].name.clone();
+        net.outputs.push(Output { name: format!("grad {name}"), val: grad, sink: Sink::Grad(p) });
+        let g = match scale {
+            Some(scale) => net.graph.pointwise(Pw::Mul, &[grad, scale]),
+            None => grad,
+        };
+        rule(net, &settings.optimizer, &model.params[p], p, g, env);
+    }
+}
+
+/// `min(1, limit / norm)` of the gradient of all parameters together.
+fn clip(net: &mut Net, grads: &[Option<ValId>], limit: f64) -> ValId {
+    let g = &mut net.graph;
+    let mut total = None;
+    for grad in grads.iter().flatten() {
+        let square = g.pointwise(Pw::Mul, &[*grad, *grad]);
+        let sum = g.fold(Fold::Sum, Axes { index: true, ..Axes::default() }, square);
+        total = Some(total.map_or(sum, |t| g.pointwise(Pw::Add, &[t, sum])));
+    }
+    let (limit, one) = (g.constant(limit), g.constant(1.0));
+    let Some(total) = total else { return one };
+    let norm = g.pointwise(Pw::Sqrt, &[total]);
+    let ratio = g.pointwise(Pw::Div, &[limit, norm]);
+    g.pointwise(Pw::Min, &[ratio, one])
+}
+
+fn rule(net: &mut Net, optimizer: &hir::Optimizer, param: &hir::Param, p: usize, g: ValId, env: ConstEnv) {
+    let ty = Ty::tensor(&net.params[p].shape);
+    let w = net.graph.push(Op::Param(p), &[], ty.clone());
+    let mut slots = Vec::new();
+    for (name, local, init) in &optimizer.states {
+        net.slots.push(Slot { name: name.clone(), param: p, init: *init });
+        let slot = net.slots.len() - 1;
+        slots.push((slot, *local, net.graph.push(Op::Slot(slot), &[], ty.clone())));
+    }
+    let mut scope = RuleScope { net, env, locals: BTreeMap::new() };
+    scope.bind(optimizer.w, w);
+    scope.bind(optimizer.g, g);
+    for (_, local, val) in &slots {
+        scope.bind(*local, *val);
+    }
+    for (local, value) in &optimizer.body {
+        let val = expr(&mut scope, value);
+        scope.bind(*local, val);
+    }
+    let locals = scope.locals;
+    let new = bounded(&mut net.graph, locals[&optimizer.w], param.bounds);
+    let name = net.params[p].name.clone();
+    for (slot, local, _) in slots {
+        let name = format!("{name}/{}", net.slots[slot].name);
+        let val = full(&mut net.graph, locals[&local], w);
+        net.outputs.push(Output { name, val, sink: Sink::Slot(slot) });
+    }
+    let val = full(&mut net.graph, new, w);
+    net.outputs.push(Output { name, val, sink: Sink::Param(p) });
+}
+
+/// The nearest value within the bounds.
+fn bounded(g: &mut Graph, mut w: ValId, bounds: hir::Bounds) -> ValId {
+    if bounds.low > f64::NEG_INFINITY {
+        let low = g.constant(bounds.low);
+        w = g.pointwise(Pw::Max, &[w, low]);
+    }
+    if bounds.high < f64::INFINITY {
+        let high = g.constant(bounds.high);
+        w = g.pointwise(Pw::Min, &[w, high]);
+    }
+    w
+}
+
+/// The value with all index axes of the parameter `w` (a rule may compute one number for all weights).
+fn full(g: &mut Graph, val: ValId, w: ValId) -> ValId {
+    if g.ty(val) == g.ty(w) {
+        return val;
+    }
+    let zero = g.constant(0.0);
+    let zeros = g.pointwise(Pw::Mul, &[w, zero]);
+    g.pointwise(Pw::Add, &[val, zeros])
+}

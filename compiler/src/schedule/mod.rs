@@ -1,0 +1,266 @@
+//! Net IR to Loop IR: phases, fusion, buffers.
+//!
+//! Values with samples are computed for each shard, the others once. A reduction over samples leaves a partial result for each shard,
+//! and these are added once. Pointwise values on the same axes fuse into one nest as far as their operands allow; only what
+//! another statement reads gets a buffer. `phases` and `block` decide the order and the fusion, `scan` makes the time loops,
+//! `statement` and `reduce` everything that is no nest, `nest` the instructions, `layout` the buffers, `memory` where they lie.
+
+mod block;
+mod layout;
+mod memory;
+mod nest;
+mod phases;
+mod prepare;
+mod reduce;
+mod scan;
+mod statement;
+#[cfg(test)]
+mod tests;
+
+use crate::loops::{Access, Floats, Instr, Phase, Program, Stmt};
+use crate::net::{Net, Sink};
+use crate::step::{Op, ValId};
+use block::{Block, Item};
+use layout::{Layout, Place};
+use nest::Domain;
+use phases::Planned;
+use snn_runtime::program::{Binding, Parallel, ParamInfo};
+use std::collections::BTreeMap;
+
+/// The program of a net.
+pub fn loops(net: &Net) -> Program {
+    let net = prepare::net(net);
+    let plan = phases::plan(&net);
+    let layout = Layout::new(&net);
+    let blocks = plan.phases.iter().map(|p| Block::of_phase(&net, &p.works, &layout)).collect();
+    let mut readers = vec![Vec::new(); net.graph.nodes.len()];
+    for val in net.graph.vals() {
+        net.graph.node(val).args.iter().for_each(|a| readers[a.idx()].push(val));
+    }
+    let mut s = Scheduler {
+        layout,
+        places: vec![None; net.graph.nodes.len()],
+        scan_places: vec![Vec::new(); net.scans.len()],
+        ready: plan.ready,
+        readers,
+        blocks,
+        partials: BTreeMap::new(),
+        net: &net,
+    };
+    s.assign_places();
+    let phases = plan.phases.iter().enumerate().map(|(p, planned)| s.phase(p, planned)).collect();
+    let mut program = s.finish(phases);
+    memory::plan(&mut program);
+    debug_assert_eq!(crate::loops::verify::verify(&program), Ok(()));
+    program
+}
+
+/// A piece of a phase.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    /// Computes the value, or for reductions over samples its partial results.
+    Value(ValId),
+    /// Adds the partial results of the shards.
+    Combine(ValId),
+    /// Writes the new parameter or slot that is the output of that index.
+    Output(usize),
+}
+
+struct Scheduler<'a> {
+    net: &'a Net,
+    layout: Layout,
+    /// Where a value lies, if it has a buffer.
+    places: Vec<Option<Place>>,
+    /// Where the results of a scan lie.
+    scan_places: Vec<Vec<Place>>,
+    /// Phase in which a value is ready.
+    ready: Vec<usize>,
+    /// Values computed from a value.
+    readers: Vec<Vec<ValId>>,
+    /// Order and fusion of each phase.
+    blocks: Vec<Block>,
+    /// Partial results of reductions over samples.
+    partials: BTreeMap<ValId, Place>,
+}
+
+/// Values that need no statement.
+fn is_leaf(op: &Op) -> bool {
+    matches!(op, Op::Const(_) | Op::Scalar(_) | Op::Param(_) | Op::Slot(_) | Op::Input(_) | Op::ScanOut(_))
+}
+
+/// Whether a value comes from a reduction over samples.
+fn over_samples(op: &Op) -> bool {
+    match op {
+        Op::Fold { axes, .. } => axes.batch,
+        Op::Outer => true,
+        _ => false,
+    }
+}
+
+impl Scheduler<'_> {
+    /// Decides which values get buffers.
+    fn assign_places(&mut self) {
+        for val in self.net.graph.vals() {
+            let node = self.net.graph.node(val);
+            self.places[val.idx()] = match &node.op {
+                Op::Const(_) | Op::Scalar(_) => None,
+                Op::Param(p) => Some(self.layout.param(*p)),
+                Op::Slot(s) => Some(self.layout.slot(*s)),
+                Op::Input(k) => Some(self.layout.input(*k)),
+                Op::Scan(scan) => {
+                    self.scan_places[*scan] = self.scan_results(val, *scan);
+                    Some(self.scan_places[*scan][0].clone())
+                }
+                Op::ScanOut(k) => {
+                    let Op::Scan(scan) = self.net.graph.node(node.args[0]).op else {
+                        unreachable!("verified")
+                    };
+                    Some(self.scan_places[scan][*k].clone())
+                }
+                _ if self.needs_buffer(val) => {
+                    Some(self.layout.value(&name_of(self.net, val), &node.ty, false))
+                }
+                _ => None,
+            };
+        }
+    }
+
+    fn scan_results(&mut self, node: ValId, scan: usize) -> Vec<Place> {
+        let net = self.net;
+        let of_shards = phases::scan_of_shards(net, &net.scans[scan], &net.graph.node(node).args);
+        let mut places = Vec::new();
+        for (k, out) in net.scans[scan].outs.iter().enumerate() {
+            let read = self.readers[node.idx()]
+                .iter()
+                .find(|v| matches!(net.graph.node(**v).op, Op::ScanOut(o) if o == k));
+            let val = if k == 0 { Some(node) } else { read.copied() };
+            let name = val.map_or(format!("{}.{k}", net.scans[scan].name), |v| name_of(net, v));
+            let ty = scan::result_ty(&net.scans[scan], out);
+            places.push(self.layout.value(&name, &ty, of_shards));
+        }
+        places
+    }
+
+    fn needs_buffer(&self, val: ValId) -> bool {
+        let bound = |o: &crate::net::Output| o.val == val && matches!(o.sink, Sink::Named | Sink::Grad(_));
+        !nest::fuses(&self.net.graph, val) || self.net.outputs.iter().any(bound) || self.read_elsewhere(val)
+    }
+
+    /// Whether a statement other than the nest of a value reads it.
+    fn read_elsewhere(&self, val: ValId) -> bool {
+        let phase = self.ready[val.idx()];
+        let here = self.blocks[phase].item_of(val);
+        let same =
+            |reader: &ValId| self.ready[reader.idx()] == phase && self.blocks[phase].item_of(*reader) == here;
+        let written = self.net.outputs.iter().enumerate().filter(|(_, o)| o.val == val);
+        let mut written = written.filter(|(_, o)| matches!(o.sink, Sink::Param(_) | Sink::Slot(_)));
+        !self.readers[val.idx()].iter().all(same)
+            || written.any(|(k, _)| self.blocks[phase].output_item(k) != here)
+    }
+
+    fn phase(&mut self, p: usize, planned: &Planned) -> Phase {
+        let block = std::mem::take(&mut self.blocks[p]);
+        let mut body = Vec::new();
+        for item in &block.items {
+            match item {
+                Item::Nest(domain, works) => body.push(self.nest(domain, works)),
+                Item::Single(Work::Combine(val)) => reduce::combine(self, *val, &mut body),
+                Item::Single(Work::Value(val)) => self.single(*val, planned, &mut body),
+                Item::Single(Work::Output(_)) => unreachable!("outputs are part of nests"),
+            }
+        }
+        let name = format!("{}{p}", format!("{:?}", planned.section).to_lowercase());
+        Phase { name, section: planned.section, parallel: planned.parallel, body }
+    }
+
+    fn nest(&self, domain: &Domain, works: &[Work]) -> Stmt {
+        let places = |v: ValId| self.places[v.idx()].clone();
+        let mut b = nest::Builder::new(&self.net.graph, domain.clone(), &self.layout);
+        for work in works {
+            match work {
+                Work::Value(val) => {
+                    b.value(*val, &places);
+                    if let Some(place) = &self.places[val.idx()] {
+                        b.store(*val, place, &places);
+                    }
+                }
+                Work::Output(idx) => {
+                    let output = &self.net.outputs[*idx];
+                    let place = match output.sink {
+                        Sink::Param(p) => self.layout.param(p),
+                        Sink::Slot(s) => self.layout.slot(s),
+                        Sink::Named | Sink::Grad(_) => unreachable!("results have buffers of their own"),
+                    };
+                    b.store(output.val, &place, &places);
+                }
+                Work::Combine(_) => unreachable!("not part of a nest"),
+            }
+        }
+        b.finish()
+    }
+
+    fn single(&mut self, val: ValId, planned: &Planned, body: &mut Vec<Stmt>) {
+        match self.net.graph.node(val).op {
+            Op::Scan(k) => scan::scan(self, val, k, planned.parallel == Parallel::Shards, body),
+            Op::Fold { fold, axes } => reduce::fold(self, val, fold, axes, body),
+            Op::Outer => reduce::outer(self, val, body),
+            _ => statement::statement(self, val, body),
+        }
+    }
+
+    fn place(&self, val: ValId) -> Place {
+        self.places[val.idx()].clone().unwrap_or_else(|| panic!("schedule: %{} has no buffer", val.0))
+    }
+
+    fn finish(self, phases: Vec<Phase>) -> Program {
+        let net = self.net;
+        let result = |o: usize| self.place(net.outputs[o].val).buffer;
+        let mut params: Vec<ParamInfo> = Vec::new();
+        for (p, param) in net.params.iter().enumerate() {
+            let slots = net.slots.iter().enumerate().filter(|(_, s)| s.param == p);
+            let grad = net.outputs.iter().position(|o| o.sink == Sink::Grad(p));
+            params.push(ParamInfo {
+                name: param.name.clone(),
+                buffer: self.layout.param(p).buffer,
+                trained: param.trained,
+                slots: slots.map(|(k, s)| (s.name.clone(), self.layout.slot(k).buffer)).collect(),
+                grad: grad.map(result),
+            });
+        }
+        let inputs = net.inputs.iter().enumerate();
+        let outputs = net.outputs.iter().enumerate();
+        let named = outputs.filter(|(_, o)| matches!(o.sink, Sink::Named | Sink::Grad(_)));
+        Program {
+            params,
+            inputs: inputs
+                .map(|(k, i)| Binding { name: i.name.clone(), buffer: self.layout.input(k).buffer })
+                .collect(),
+            outputs: named.map(|(k, o)| Binding { name: o.name.clone(), buffer: result(k) }).collect(),
+            phases: phases.into_iter().filter(|p| !p.body.is_empty()).collect(),
+            floats: Floats::default(),
+            buffers: self.layout.buffers,
+            shard_batch: net.shard_batch,
+            shards: net.shards,
+            steps: net.steps,
+        }
+    }
+}
+
+/// A name for people.
+fn name_of(net: &Net, val: ValId) -> String {
+    let name = &net.graph.node(val).name;
+    let output = net.outputs.iter().find(|o| o.val == val).map(|o| o.name.clone());
+    output.unwrap_or_else(|| if name.is_empty() { format!("%{}", val.0) } else { name.clone() })
+}
+
+/// `len` adjacent floats.
+fn copy(src: Access, dst: Access, len: usize) -> Stmt {
+    let (src, dst) = (Access { col: 1, ..src }, Access { col: 1, ..dst });
+    Stmt::Nest { rows: 1, width: len, body: vec![Instr::Load(src), Instr::Store(dst, 0)] }
+}
+
+/// `len` adjacent floats.
+fn zero(dst: Access, len: usize) -> Stmt {
+    let dst = Access { col: 1, ..dst };
+    Stmt::Nest { rows: 1, width: len, body: vec![Instr::Const(0.0), Instr::Store(dst, 0)] }
+}

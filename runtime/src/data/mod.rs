@@ -1,0 +1,318 @@
+//! Data sets in memory and the files they come from. Holds no training: who reads a [`Dataset`] picks its samples.
+
+pub mod csv;
+pub mod digits;
+pub mod idx;
+pub mod npy;
+pub mod npz;
+pub mod source;
+
+use std::io::Read;
+use std::path::Path;
+
+use crate::error::{Result, RuntimeError};
+use crate::rng;
+
+pub use source::{ArgValue, load};
+
+/// More classes than this are taken for a mistake: a one-hot target of this width is already 256 KiB a sample.
+pub const MAX_CLASSES: u32 = 65_536;
+
+/// Purpose of the random order that splits a data set.
+const SPLIT: u64 = 0x5717;
+
+/// What the output should be for each sample.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Target {
+    /// One of `n` classes for each sample; the target is one-hot.
+    Classes {
+        /// A number below `n` for each sample.
+        labels: Vec<u32>,
+        /// Number of classes.
+        n: usize,
+        /// What the classes are called, if the file says it: `n` names.
+        names: Option<Vec<String>>,
+    },
+    /// `width` numbers for each sample.
+    Values {
+        /// `[samples, width]`.
+        y: Vec<f32>,
+        /// Numbers for each sample.
+        width: usize,
+    },
+    /// Nothing is known.
+    None,
+}
+
+/// Samples of one shape, and their targets.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Dataset {
+    /// What messages call it.
+    pub name: String,
+    /// `[samples, steps if any, shape…]`, row by row.
+    pub x: Vec<f32>,
+    /// Number of samples.
+    pub samples: usize,
+    /// Steps of each sample if inputs change from step to step.
+    pub steps: Option<usize>,
+    /// Shape of one sample at one step.
+    pub shape: Vec<usize>,
+    /// The targets.
+    pub target: Target,
+}
+
+impl Dataset {
+    /// A data set of static samples whose parts fit together: E0903 if they do not, E0904 if a number is not finite.
+    pub fn new(
+        name: &str,
+        x: Vec<f32>,
+        samples: usize,
+        shape: Vec<usize>,
+        target: Target,
+    ) -> Result<Dataset> {
+        let wrong = |message: String| RuntimeError::new("E0903", message).at(name);
+        if samples == 0 {
+            return Err(wrong("there are no samples".into()));
+        }
+        if u32::try_from(samples).is_err() {
+            return Err(wrong(format!("{samples} samples are more than 2^32 - 1")));
+        }
+        let total = shape.iter().try_fold(samples, |n, &d| n.checked_mul(d)).filter(|&n| n > 0);
+        if total != Some(x.len()) {
+            return Err(wrong(format!(
+                "{samples} samples of shape {shape:?} cannot hold {} numbers",
+                x.len()
+            )));
+        }
+        let count = match &target {
+            Target::Classes { labels, .. } => labels.len(),
+            Target::Values { y, width } => y.len() / (*width).max(1),
+            Target::None => samples,
+        };
+        if count != samples {
+            return Err(wrong(format!("there are {samples} samples but {count} targets"))
+                .help("inputs and targets need the same first axis"));
+        }
+        let dataset = Dataset { name: name.into(), x, samples, steps: None, shape, target };
+        dataset.check_finite()?;
+        Ok(dataset)
+    }
+
+    /// Elements of one sample at one step.
+    pub fn width(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Elements of one sample with all its steps.
+    fn stride(&self) -> usize {
+        self.width() * self.steps.unwrap_or(1)
+    }
+
+    /// Sample `i` with all its steps: `[steps if any, shape…]`.
+    pub fn sample(&self, i: usize) -> &[f32] {
+        let stride = self.stride();
+        &self.x[i * stride..][..stride]
+    }
+
+    /// Takes the first axis of the shape for the steps, as a `stream` input needs. E0903 if there is no such axis.
+    pub fn streamed(mut self) -> Result<Dataset> {
+        if self.steps.is_none() {
+            if self.shape.len() < 2 {
+                let message = format!("samples of shape {:?} have no axis for the steps", self.shape);
+                return Err(RuntimeError::new("E0903", message)
+                    .at(self.name)
+                    .help("an input with `stream` needs data of shape [samples, steps, …]"));
+            }
+            self.steps = Some(self.shape.remove(0));
+        }
+        Ok(self)
+    }
+
+    /// Elements of one target: the number of classes or of values, 0 without targets.
+    pub fn target_width(&self) -> usize {
+        match &self.target {
+            Target::Classes { n, .. } => *n,
+            Target::Values { width, .. } => *width,
+            Target::None => 0,
+        }
+    }
+
+    /// Appends the target of sample `i` to `out`: one-hot or the values.
+    pub fn write_target(&self, i: usize, out: &mut Vec<f32>) {
+        match &self.target {
+            Target::Classes { labels, n, .. } => {
+                let start = out.len();
+                out.resize(start + n, 0.0);
+                out[start + labels[i] as usize] = 1.0;
+            }
+            Target::Values { y, width } => out.extend_from_slice(&y[i * width..][..*width]),
+            Target::None => {}
+        }
+    }
+
+    /// The samples of these numbers, in this order. The number of classes stays.
+    pub fn subset(&self, indices: &[u32]) -> Dataset {
+        let mut x = Vec::with_capacity(indices.len() * self.stride());
+        for &i in indices {
+            x.extend_from_slice(self.sample(i as usize));
+        }
+        let target = match &self.target {
+            Target::Classes { labels, n, names } => Target::Classes {
+                labels: indices.iter().map(|&i| labels[i as usize]).collect(),
+                n: *n,
+                names: names.clone(),
+            },
+            Target::Values { y, width } => Target::Values {
+                y: indices.iter().flat_map(|&i| &y[i as usize * width..][..*width]).copied().collect(),
+                width: *width,
+            },
+            Target::None => Target::None,
+        };
+        let Dataset { name, steps, shape, .. } = self;
+        Dataset { name: name.clone(), x, samples: indices.len(), steps: *steps, shape: shape.clone(), target }
+    }
+
+    /// Splits at random by `seed` into `share` of the samples, rounded, and the rest.
+    pub fn split(&self, share: f64, seed: u64) -> (Dataset, Dataset) {
+        let order = rng::permutation(self.samples, rng::key(seed, SPLIT, 0));
+        let n = ((self.samples as f64 * share).round() as usize).min(self.samples);
+        (self.subset(&order[..n]), self.subset(&order[n..]))
+    }
+
+    /// E0904 if an input or a target is NaN or infinite; says which.
+    pub fn check_finite(&self) -> Result<()> {
+        let check =
+            |what: &str, values: &[f32], stride: usize| match values.iter().position(|v| !v.is_finite()) {
+                None => Ok(()),
+                Some(i) => {
+                    let (sample, element) = (i / stride.max(1), i % stride.max(1));
+                    let message = format!("{what} {element} of sample {sample} is {}", values[i]);
+                    Err(RuntimeError::new("E0904", message)
+                        .at(&self.name)
+                        .help("remove or replace such samples; numbers are held in 32 bits, up to 3.4e38"))
+                }
+            };
+        check("input", &self.x, self.stride())?;
+        match &self.target {
+            Target::Values { y, width } => check("target", y, *width),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Integer labels as classes 0 … max. E0909 if a label is negative or beyond [`MAX_CLASSES`].
+pub fn classes(labels: impl IntoIterator<Item = i64>, place: &str) -> Result<Target> {
+    let mut n = 0;
+    let mut out = Vec::new();
+    for (i, label) in labels.into_iter().enumerate() {
+        match u32::try_from(label) {
+            Ok(label) if label < MAX_CLASSES => {
+                n = n.max(label as usize + 1);
+                out.push(label);
+            }
+            _ => {
+                let message = format!("label {label} of sample {i} is not between 0 and {}", MAX_CLASSES - 1);
+                return Err(RuntimeError::new("E0909", message).at(place).help(
+                    "number the classes 0, 1, …; values that are no classes must be floating-point numbers",
+                ));
+            }
+        }
+    }
+    Ok(Target::Classes { labels: out, n, names: None })
+}
+
+/// The bytes of a file, or E0901.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| {
+        RuntimeError::new("E0901", format!("cannot read the file: {e}"))
+            .in_file(path)
+            .help("file names are relative to the .snn file")
+    })
+}
+
+/// All that `reader` gives, up to `limit` bytes and as long as there is memory (E0908); a read error is E0902.
+pub(crate) fn read_all(mut reader: impl Read, limit: u64, place: &str) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut chunk = vec![0; 1 << 16];
+    while (out.len() as u64) < limit {
+        let room = (limit - out.len() as u64).min(chunk.len() as u64) as usize;
+        match reader.read(&mut chunk[..room]) {
+            Ok(0) => break,
+            Ok(n) => {
+                out.try_reserve(n).map_err(|_| {
+                    RuntimeError::new("E0908", "there is not enough memory for the unpacked file").at(place)
+                })?;
+                out.extend_from_slice(&chunk[..n]);
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => {
+                let message =
+                    format!("the compressed data are broken after {} unpacked bytes: {e}", out.len());
+                return Err(RuntimeError::new("E0902", message).at(place));
+            }
+        }
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small() -> Dataset {
+        let x = (0..20).map(|v| v as f32).collect();
+        Dataset::new("d", x, 10, vec![2], classes(0..10, "d").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn split_keeps_pairs_and_every_sample_once() {
+        let (train, test) = small().split(0.75, 3);
+        assert_eq!((train.samples, test.samples), (8, 2));
+        let mut seen = Vec::new();
+        for part in [&train, &test] {
+            let Target::Classes { labels, n: 10, .. } = &part.target else { panic!() };
+            for (i, &label) in labels.iter().enumerate() {
+                assert_eq!(part.sample(i)[0], 2.0 * label as f32);
+                seen.push(label);
+            }
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, Vec::from_iter(0..10));
+        assert_eq!(small().split(0.75, 3), (train.clone(), test));
+        assert_ne!(small().split(0.75, 4).0, train);
+        assert_eq!(small().split(1.0, 0).1.samples, 0);
+    }
+
+    #[test]
+    fn targets_are_one_hot_or_values() {
+        let mut out = vec![7.0];
+        let three = small().subset(&[3]);
+        three.write_target(0, &mut out);
+        assert_eq!((out.len(), out[0], out[4], out[1..].iter().sum()), (11, 7.0, 1.0, 1.0));
+        let target = Target::Values { y: vec![1.0, 2.0, 3.0, 4.0], width: 2 };
+        let values = Dataset::new("v", vec![0.0; 2], 2, vec![1], target).unwrap();
+        out.clear();
+        values.subset(&[1]).write_target(0, &mut out);
+        assert_eq!((out, values.target_width()), (vec![3.0, 4.0], 2));
+    }
+
+    #[test]
+    fn parts_must_fit_and_be_finite() {
+        let code = |x: Vec<f32>, n, shape, target| Dataset::new("d", x, n, shape, target).unwrap_err().code;
+        assert_eq!(code(vec![0.0; 3], 2, vec![2], Target::None), "E0903");
+        assert_eq!(code(vec![], 0, vec![2], Target::None), "E0903");
+        assert_eq!(code(vec![], 2, vec![usize::MAX, 3], Target::None), "E0903");
+        assert_eq!(code(vec![0.0; 2], 2, vec![1], classes([0], "d").unwrap()), "E0903");
+        assert_eq!(code(vec![0.0, f32::NAN], 2, vec![1], Target::None), "E0904");
+        assert_eq!(code(vec![0.0], 1, vec![1], Target::Values { y: vec![f32::INFINITY], width: 1 }), "E0904");
+        assert_eq!(classes([-1], "d").unwrap_err().code, "E0909");
+        assert_eq!(classes([65_536], "d").unwrap_err().code, "E0909");
+    }
+
+    #[test]
+    fn first_axis_can_be_the_steps() {
+        let data = Dataset::new("d", vec![0.0; 12], 2, vec![3, 2], Target::None).unwrap().streamed().unwrap();
+        assert_eq!((data.steps, data.width(), data.sample(1).len()), (Some(3), 2, 6));
+        assert_eq!(small().streamed().unwrap_err().code, "E0903");
+    }
+}

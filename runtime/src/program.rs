@@ -1,0 +1,184 @@
+//! A compiled program as the runtime sees it: phases, memory plan, bindings. Made by `snn-compiler`, or by hand in tests.
+//!
+//! Layout: a batch is cut into shards of `shard_batch` samples; how many depends only on the batch, never on
+//! the number of threads, so that results do not depend on it either. A buffer in region [`Region::Shard`] holds
+//! `[time][sample of the shard][index]` (axes it does not have are left out), every shard its own copy.
+//! The last shard of a batch that does not fill it computes on zero inputs; the sample mask is 0 there.
+
+use crate::abi::{Ctx, PhaseFn};
+
+/// Where a buffer lies.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Region {
+    /// Parameters.
+    Param,
+    /// Optimizer state.
+    Slot,
+    /// Seen by all shards.
+    Shared,
+    /// One copy for each shard.
+    Shard,
+}
+
+/// A named buffer of f32.
+#[derive(Clone, Debug)]
+pub struct BufferInfo {
+    /// For people: `h.v`, `grad w0`.
+    pub name: String,
+    /// Where it lies.
+    pub region: Region,
+    /// Offset in f32 from the start of the region (of the shard's copy).
+    pub offset: usize,
+    /// `time` axis: number of steps, if it has one.
+    pub time: Option<usize>,
+    /// Has a sample axis of `shard_batch`.
+    pub batch: bool,
+    /// Index axes.
+    pub shape: Vec<usize>,
+}
+
+impl BufferInfo {
+    /// Product of the index axes.
+    pub fn width(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Number of f32.
+    pub fn len(&self, shard_batch: usize) -> usize {
+        self.time.unwrap_or(1) * if self.batch { shard_batch } else { 1 } * self.width()
+    }
+}
+
+/// Index into [`MemoryPlan::buffers`].
+pub type BufferIdx = usize;
+
+/// All memory of a program, known before step 0.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryPlan {
+    /// Samples of one shard.
+    pub shard_batch: usize,
+    /// Shards of a full batch.
+    pub shards: usize,
+    /// Time steps of a presentation.
+    pub steps: usize,
+    /// Floats of region `Param`; equal for all programs of one model.
+    pub param_floats: usize,
+    /// Floats of region `Slot`.
+    pub slot_floats: usize,
+    /// Floats of region `Shared`.
+    pub shared_floats: usize,
+    /// Floats of region `Shard`, for one shard; a multiple of 16.
+    pub shard_floats: usize,
+    /// Every buffer.
+    pub buffers: Vec<BufferInfo>,
+}
+
+impl MemoryPlan {
+    /// Samples of a full batch.
+    pub fn batch(&self) -> usize {
+        self.shard_batch * self.shards
+    }
+
+    /// Bytes of all regions.
+    pub fn bytes(&self) -> usize {
+        4 * (self.param_floats + self.slot_floats + self.shared_floats + self.shard_floats * self.shards)
+    }
+}
+
+/// What the time of a phase is counted as.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Section {
+    /// From inputs to loss and outputs.
+    Forward,
+    /// Gradients.
+    Backward,
+    /// Optimizer.
+    Update,
+}
+
+/// How a phase runs. Phases run one after another; there is a barrier between them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Parallel {
+    /// Once for each shard, in any order, on any thread.
+    Shards,
+    /// Once.
+    Once,
+}
+
+/// A compiled piece of a program.
+#[derive(Clone, Debug)]
+pub struct Phase {
+    /// For people: `forward0`.
+    pub name: String,
+    /// What its time is counted as.
+    pub section: Section,
+    /// How it runs.
+    pub parallel: Parallel,
+    /// The code.
+    pub code: PhaseFn,
+}
+
+/// A parameter of the model as the runtime stores it.
+#[derive(Clone, Debug)]
+pub struct ParamInfo {
+    /// Path in the model: `h.tau`, `x->h.weight`.
+    pub name: String,
+    /// Its buffer in region `Param`. Weight matrices are stored `[in][out]`.
+    pub buffer: BufferIdx,
+    /// Whether training changes it.
+    pub trained: bool,
+    /// Slots of the optimizer, by name, in region `Slot`.
+    pub slots: Vec<(String, BufferIdx)>,
+    /// Its gradient in region `Shared`; none in programs without a backward pass.
+    pub grad: Option<BufferIdx>,
+}
+
+/// A buffer that the runtime fills before, or reads after, a call.
+#[derive(Clone, Debug)]
+pub struct Binding {
+    /// The name of an input (`x`), `target`, `mask`; or of an output (`loss`, `y.v`, `h.fired`).
+    pub name: String,
+    /// Its buffer.
+    pub buffer: BufferIdx,
+}
+
+/// A ready program.
+pub struct Program {
+    /// Phases in order.
+    pub phases: Vec<Phase>,
+    /// Memory.
+    pub plan: MemoryPlan,
+    /// Parameters in order.
+    pub params: Vec<ParamInfo>,
+    /// Filled before a call. `mask` is 1 for samples of the batch and 0 for the padding of the last shard.
+    pub inputs: Vec<Binding>,
+    /// Read after a call.
+    pub outputs: Vec<Binding>,
+    /// Keeps the machine code alive; dropped last.
+    pub code: Box<dyn Code>,
+}
+
+/// Owner of machine code.
+pub trait Code: Send + Sync {}
+
+impl Program {
+    /// The buffer of an output by its name.
+    pub fn output(&self, name: &str) -> Option<&BufferInfo> {
+        self.outputs.iter().find(|b| b.name == name).map(|b| &self.plan.buffers[b.buffer])
+    }
+
+    /// The buffer of an input by its name.
+    pub fn input(&self, name: &str) -> Option<&BufferInfo> {
+        self.inputs.iter().find(|b| b.name == name).map(|b| &self.plan.buffers[b.buffer])
+    }
+
+    /// Runs one phase.
+    ///
+    /// # Safety
+    /// `ctx` must point at regions at least as large as the plan says, not used by anybody else at the same time
+    /// except as the plan allows (other shards in their own region).
+    pub unsafe fn call(&self, phase: &Phase, ctx: &Ctx) {
+        // SAFETY: the caller's promise is exactly what generated code needs.
+        unsafe { (phase.code)(ctx) }
+    }
+}

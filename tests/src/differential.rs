@@ -1,0 +1,204 @@
+//! One job on every engine: the f32 interpreter and strict machine code, scalar and vector, with one and two threads, agree bit for
+//! bit on every output, new weight and optimizer state; normal machine code agrees on the loss within a tolerance.
+
+use libtest_mimic::Failed;
+use snn_compiler::hir::{Job, JobKind};
+use snn_compiler::interp::{self, Array, Call, Inputs};
+use snn_compiler::net::{Net, Sink};
+use snn_compiler::pipeline::{self, Options, Purpose};
+use snn_compiler::step::Ty;
+use snn_runtime::abi::{SCALARS, Scalar};
+use snn_runtime::data::Dataset;
+use snn_runtime::engine::{self, Engine, SectionTimes, Weights};
+use snn_runtime::pool::Pool;
+use snn_runtime::train::evaluate::gather;
+use snnc::job::Runner;
+use snnc::job::simulate::drives;
+use std::sync::Arc;
+
+/// Samples of a batch here: two shards.
+const SAMPLES: usize = 24;
+/// Steps at most: the interpreter is slow.
+const STEPS: usize = 8;
+
+/// Inputs by name, samples one after another.
+type Given = Vec<(String, Vec<f32>)>;
+
+/// Runs a job on all engines.
+pub fn job(runner: &mut Runner, job: &Job) -> Result<(), Failed> {
+    let job = &Job { steps: job.steps.min(STEPS), ..job.clone() };
+    let split = runner.split(job).map_err(|f| f.text)?;
+    let data = split.as_ref().map(|(s, _)| &s.train);
+    let samples = if data.is_some() { SAMPLES } else { 1 };
+    let purposes: &[Purpose] = match job.kind {
+        JobKind::Train => &[Purpose::Train, Purpose::Gradient { relaxed: false }, Purpose::Evaluate],
+        JobKind::Evaluate => &[Purpose::Evaluate],
+        JobKind::Simulate => &[Purpose::Simulate],
+    };
+    let given = given(runner, job, data, samples);
+    for purpose in purposes {
+        let width = data.map_or(0, |d| d.target_width());
+        let net = pipeline::net(runner.model(job), job, *purpose, samples, width)?.net;
+        let params = params(runner, job, &net);
+        compare(&net, &given, &params, samples).map_err(|why| format!("{purpose:?}: {why}"))?;
+    }
+    Ok(())
+}
+
+fn given(runner: &Runner, job: &Job, data: Option<&Dataset>, samples: usize) -> Given {
+    let mut given = drives(runner, job, samples);
+    if let Some(data) = data {
+        let order: Vec<u32> = (0..samples as u32).collect();
+        let (x, target) = gather(data, &order);
+        given.push((runner.model(job).inputs[0].name.clone(), x));
+        given.push(("target".into(), target));
+    }
+    given.push(("mask".into(), vec![1.0; samples]));
+    given
+}
+
+/// First values; initializers that need a batch get ones here.
+fn params(runner: &Runner, job: &Job, net: &Net) -> Vec<Vec<f32>> {
+    let env = snn_compiler::hir::constant::ConstEnv { dt: job.dt, steps: job.steps };
+    let of = |(p, stored): (&snn_compiler::hir::Param, &snn_compiler::step::Param)| match p.init.needs.batch {
+        true => vec![0.1; stored.shape.iter().product()],
+        false => snn_compiler::lower::init_values(p, env, job.seed, None),
+    };
+    runner.model(job).params.iter().zip(&net.params).map(of).collect()
+}
+
+fn scalars(samples: usize) -> [f32; SCALARS] {
+    let mut scalars = [0.0; SCALARS];
+    scalars[Scalar::BatchCount as usize] = samples as f32;
+    scalars[Scalar::Epoch as usize] = 1.0;
+    scalars[Scalar::Epochs as usize] = 4.0;
+    scalars[Scalar::Progress as usize] = 0.3;
+    scalars[Scalar::Update as usize] = 3.0;
+    scalars
+}
+
+fn compare(net: &Net, given: &Given, params: &[Vec<f32>], samples: usize) -> Result<(), String> {
+    let expected = interpreted(net, given, params, samples);
+    for vector in [false, true] {
+        for threads in [1, 2] {
+            let got = compiled(net, given, params, samples, Options { strict: true, vector }, threads)?;
+            for ((name, want), (_, got)) in expected.iter().zip(&got) {
+                let same = want.len() == got.len()
+                    && want.iter().zip(got).all(|(a, b)| a == b || a.is_nan() && b.is_nan());
+                if !same {
+                    let at = want.iter().zip(got).position(|(a, b)| a != b).unwrap_or(0);
+                    return Err(format!(
+                        "strict, vector {vector}, {threads} threads: `{name}` at {at}: interpreter {:?}, compiled {:?}",
+                        want.get(at),
+                        got.get(at)
+                    ));
+                }
+            }
+        }
+    }
+    let one = compiled(net, given, params, samples, Options { strict: false, vector: true }, 1)?;
+    let two = compiled(net, given, params, samples, Options { strict: false, vector: true }, 2)?;
+    if one != two {
+        return Err("normal mode: two threads give other results than one".into());
+    }
+    let loss = |list: &[(String, Vec<f32>)]| list.iter().find(|(n, _)| n == "loss").map(|(_, v)| v[0]);
+    match (loss(&expected), loss(&one)) {
+        (Some(a), Some(b)) if (a - b).abs() > 0.02 * a.abs().max(0.1) => {
+            Err(format!("normal mode: loss {b}, strict {a}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn interpreted(net: &Net, given: &Given, params: &[Vec<f32>], samples: usize) -> Vec<(String, Vec<f32>)> {
+    let rows = net.shards * net.shard_batch;
+    let inputs: Vec<Array<f32>> = net
+        .inputs
+        .iter()
+        .map(|i| {
+            let mut a = Array::filled(&i.ty, net.steps, rows, 0.0);
+            let values = given.iter().find(|(n, _)| *n == i.name).map_or(&[] as &[f32], |(_, v)| v);
+            let (width, steps) = (i.ty.width(), if i.ty.time { net.steps } else { 1 });
+            for (at, v) in values.iter().enumerate() {
+                let (row, rest) = (at / (steps * width), at % (steps * width));
+                let place = a.at(rest / width, row, rest % width);
+                a.data[place] = *v;
+            }
+            a
+        })
+        .collect();
+    let array = |shape: &[usize], values: Vec<f32>| {
+        let mut a = Array::filled(&Ty::tensor(shape), 1, rows, 0.0);
+        a.data = values;
+        a
+    };
+    let arrays: Vec<Array<f32>> =
+        net.params.iter().zip(params).map(|(p, v)| array(&p.shape, v.clone())).collect();
+    let slots: Vec<Array<f32>> = net
+        .slots
+        .iter()
+        .map(|s| {
+            let shape = &net.params[s.param].shape;
+            array(shape, vec![s.init as f32; shape.iter().product()])
+        })
+        .collect();
+    let call = Call { key: 11, scalars: scalars(samples).map(f64::from) };
+    let results = interp::run(net, &Inputs { inputs: &inputs, params: &arrays, slots: &slots }, &call);
+    let of = |o: &snn_compiler::net::Output| {
+        let a = &results.values[o.val.idx()];
+        let mut values = Vec::new();
+        for t in 0..if a.ty.time { net.steps } else { 1 } {
+            for b in 0..if a.ty.batch { samples } else { 1 } {
+                values.extend((0..a.ty.width()).map(|i| a.get(t, b, i)));
+            }
+        }
+        (label(o), values)
+    };
+    net.outputs.iter().map(of).collect()
+}
+
+/// Outputs with the same name are told apart by where they go.
+fn label(o: &snn_compiler::net::Output) -> String {
+    match o.sink {
+        Sink::Named | Sink::Grad(_) => o.name.clone(),
+        sink => format!("{} {sink:?}", o.name),
+    }
+}
+
+fn compiled(
+    net: &Net,
+    given: &Given,
+    params: &[Vec<f32>],
+    samples: usize,
+    options: Options,
+    threads: usize,
+) -> Result<Vec<(String, Vec<f32>)>, String> {
+    let program = Arc::new(pipeline::compile(net, &options));
+    let pool = Arc::new(Pool::new(threads).map_err(|e| e.to_string())?);
+    let mut engine = Engine::new(program.clone(), pool).map_err(|e| e.to_string())?;
+    let mut weights = Weights::zeroed(&program).map_err(|e| e.to_string())?;
+    for (idx, values) in params.iter().enumerate() {
+        weights.param_mut(&program, idx).copy_from_slice(values);
+    }
+    let mut slot_buffers = Vec::new();
+    for (k, slot) in net.slots.iter().enumerate() {
+        let nth = net.slots[..k].iter().filter(|s| s.param == slot.param).count();
+        let info = program.plan.buffers[program.params[slot.param].slots[nth].1].clone();
+        weights.slot[info.offset..info.offset + info.width()].fill(slot.init as f32);
+        slot_buffers.push(info);
+    }
+    let inputs: Vec<(&str, &[f32])> = given.iter().map(|(n, v)| (n.as_str(), v.as_slice())).collect();
+    let call = engine::Call { key: 11, count: samples, scalars: scalars(samples) };
+    engine.run(&mut weights, &call, &inputs, &mut SectionTimes::default());
+    let of = |o: &snn_compiler::net::Output| {
+        let values = match o.sink {
+            Sink::Named | Sink::Grad(_) => {
+                engine.read(&o.name).map_or(Vec::new(), |a| a.iter().copied().collect())
+            }
+            Sink::Param(p) => weights.param(&program, p).to_vec(),
+            Sink::Slot(s) => weights.slot[slot_buffers[s].offset..][..slot_buffers[s].width()].to_vec(),
+        };
+        (label(o), values)
+    };
+    Ok(net.outputs.iter().map(of).collect())
+}

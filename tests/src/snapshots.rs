@@ -1,0 +1,36 @@
+//! Pinned stages: how a library of models would pin its generated code. The text is the same on every machine.
+
+use crate::corpus::{common, root};
+use libtest_mimic::{Failed, Trial};
+use snn_compiler::pipeline::{Stage, emit_text};
+use snnc::load::load;
+
+/// Stages of the smallest example, and the training net of the digits.
+pub fn trials() -> Vec<Trial> {
+    let mut list = Vec::new();
+    for (stage, name) in Stage::ALL {
+        if !matches!(stage, Stage::Adjoint | Stage::Asm) {
+            list.push(trial("examples/01_lif.snn", "01_lif", stage, name));
+        }
+    }
+    list.push(trial("examples/digits.snn", "digits", Stage::Adjoint, "adjoint"));
+    list
+}
+
+fn trial(file: &'static str, stem: &'static str, stage: Stage, name: &'static str) -> Trial {
+    Trial::test(format!("stage {name} of {file}"), move || {
+        let loaded = load(&root().join(file), &common()).map_err(|f| Failed::from(f.text))?;
+        let text = emit_text(&loaded.checked, stage)?;
+        if text != emit_text(&loaded.checked, stage)? {
+            return Err("not the same text twice".into());
+        }
+        let mut settings = insta::Settings::clone_current();
+        settings.set_snapshot_path(root().join("tests/life"));
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        let pinned = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            settings.bind(|| insta::assert_snapshot!(format!("{stem}.{name}"), text));
+        }));
+        pinned.map_err(|_| Failed::from("the text differs from the one pinned"))
+    })
+}
