@@ -108,7 +108,7 @@ pub struct Common {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Go on from the checkpoint in the folder of `--out`.
-    #[arg(long)]
+    #[arg(long, requires = "out")]
     pub resume: bool,
     /// Only results.
     #[arg(long)]

@@ -84,13 +84,13 @@ fn run_jobs(r: &Run, kinds: &[JobKind], tests: bool, done: &mut Vec<JobReport>) 
     for job in program.jobs.iter().filter(|j| kinds.contains(&j.kind)) {
         found = true;
         let report = runner.job(job)?;
-        say(r, &report);
+        say(&r.common, &report);
         done.push(report);
     }
     for test in program.tests.iter().filter(|_| tests) {
         found = true;
         let report = testing::test(&mut runner, test)?;
-        say(r, &report);
+        say(&r.common, &report);
         done.push(report);
     }
     if !found {
@@ -100,9 +100,13 @@ fn run_jobs(r: &Run, kinds: &[JobKind], tests: bool, done: &mut Vec<JobReport>) 
     Ok(())
 }
 
-fn say(r: &Run, report: &JobReport) {
-    if !r.common.json {
+/// Results go to standard output, failures to standard error.
+fn say(common: &Common, report: &JobReport) {
+    if !common.json {
         report::out(&report::text(report));
+    }
+    if let Some(failed) = &report.failed {
+        eprintln!("{failed}");
     }
 }
 
@@ -112,9 +116,9 @@ fn check_gradients(r: &Run) -> Result<Vec<JobReport>, Failure> {
     let report = gradcheck::gradcheck(&mut runner)?;
     if !r.common.json {
         report::out(&report.text);
-        if let Some(failed) = &report.failed {
-            eprintln!("{failed}");
-        }
+    }
+    if let Some(failed) = &report.failed {
+        eprintln!("{failed}");
     }
     Ok(vec![report])
 }

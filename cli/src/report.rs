@@ -74,10 +74,6 @@ pub fn text(j: &JobReport) -> String {
     }
     line.push_str(&format!("  ({:.2} s)\n", j.seconds.total));
     line.push_str(&j.text);
-    if let Some(failed) = &j.failed {
-        line.push_str(failed);
-        line.push('\n');
-    }
     line
 }
 

@@ -1,94 +1,153 @@
-//! Runs a program on a batch: fills inputs, runs phases on the pool, reads outputs. All memory is reserved when it is made.
+//! Runs a compiled program on batches: fills inputs, runs phases over shards, reads outputs. No epochs, no files.
+//!
+//! The layout is that of [`crate::program`]. Callers see samples: an input slice holds `count` samples one after another,
+//! each `[time?][index]`; an output comes back as `[time?, sample?, index…]` of the valid samples only.
 
-use crate::abi::{Ctx, SCALARS};
-use crate::error::RuntimeError;
-use crate::memory::AlignedBuf;
-use crate::pool::Pool;
-use crate::program::{BufferInfo, Parallel, Program, Region, Section};
-use ndarray::{ArrayD, IxDyn};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Parameters and optimizer state; shared by all programs of a model.
+use ndarray::{ArrayD, IxDyn};
+
+use crate::abi::{Ctx, SCALARS, Scalar};
+use crate::error::Result;
+use crate::memory::AlignedBuf;
+use crate::pool::Pool;
+use crate::program::{BufferIdx, BufferInfo, Parallel, Program, Region, Section};
+
+/// Parameters and optimizer state of a model; used by every program of that model.
+#[derive(Debug)]
 pub struct Weights {
     /// Region `Param`.
     pub param: AlignedBuf,
-    /// Region `Slot`; empty for programs without an update.
+    /// Region `Slot`.
     pub slot: AlignedBuf,
 }
 
 impl Weights {
-    /// Zeros of the sizes of a plan.
-    pub fn zeroed(program: &Program) -> Result<Weights, RuntimeError> {
+    /// Zeros for a program; of several programs of one model take the one with an optimizer. E0908 if memory is short.
+    pub fn zeroed(program: &Program) -> Result<Weights> {
+        let plan = &program.plan;
         Ok(Weights {
-            param: AlignedBuf::zeroed(program.plan.param_floats)?,
-            slot: AlignedBuf::zeroed(program.plan.slot_floats)?,
+            param: AlignedBuf::zeroed(plan.param_floats)?,
+            slot: AlignedBuf::zeroed(plan.slot_floats)?,
         })
     }
 
-    /// The values of one parameter.
-    pub fn param_mut(&mut self, program: &Program, idx: usize) -> &mut [f32] {
-        let info = &program.plan.buffers[program.params[idx].buffer];
-        &mut self.param[info.offset..info.offset + info.width()]
+    /// A copy. E0908 if memory is short.
+    pub fn duplicate(&self) -> Result<Weights> {
+        Ok(Weights { param: AlignedBuf::copy_of(&self.param)?, slot: AlignedBuf::copy_of(&self.slot)? })
     }
 
-    /// The values of one parameter.
+    /// Takes the numbers of others of the same size.
+    pub fn copy_from(&mut self, other: &Weights) {
+        self.param.copy_from_slice(&other.param);
+        self.slot.copy_from_slice(&other.slot);
+    }
+
+    /// The numbers of parameter `idx` of `program`, in the order of its buffer's shape.
     pub fn param(&self, program: &Program, idx: usize) -> &[f32] {
-        let info = &program.plan.buffers[program.params[idx].buffer];
-        &self.param[info.offset..info.offset + info.width()]
+        &self.param[range(program, program.params[idx].buffer)]
+    }
+
+    /// As [`Weights::param`], to be changed.
+    pub fn param_mut(&mut self, program: &Program, idx: usize) -> &mut [f32] {
+        &mut self.param[range(program, program.params[idx].buffer)]
+    }
+
+    /// The numbers of one optimizer slot.
+    pub fn slot(&self, program: &Program, slot: BufferIdx) -> &[f32] {
+        &self.slot[range(program, slot)]
+    }
+
+    /// As [`Weights::slot`], to be changed.
+    pub fn slot_mut(&mut self, program: &Program, slot: BufferIdx) -> &mut [f32] {
+        &mut self.slot[range(program, slot)]
     }
 }
 
-/// What changes from call to call.
-#[derive(Clone, Copy, Debug)]
+/// Stands for the first data input of a program, whatever the model calls it.
+pub const INPUT: &str = "";
+
+/// The buffer of an input by its name or by [`INPUT`].
+pub fn input<'p>(program: &'p Program, name: &str) -> Option<&'p BufferInfo> {
+    let binding = program.inputs.iter().find(|binding| is_named(&binding.name, name))?;
+    Some(&program.plan.buffers[binding.buffer])
+}
+
+fn is_named(binding: &str, name: &str) -> bool {
+    if name == INPUT { !matches!(binding, "mask" | "target") } else { binding == name }
+}
+
+fn range(program: &Program, buffer: BufferIdx) -> std::ops::Range<usize> {
+    let info = &program.plan.buffers[buffer];
+    info.offset..info.offset + info.len(program.plan.shard_batch)
+}
+
+/// What differs from call to call besides the inputs.
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Call {
-    /// Key of the random streams; see [`crate::rng::key`].
+    /// Key of the random streams ([`crate::rng::key`]).
     pub key: u64,
-    /// Samples of the batch, at most the plan's.
+    /// Samples in this call, 1 … the program's batch.
     pub count: usize,
-    /// Run-time scalars by [`crate::abi::Scalar`]; `BatchCount` is set by the engine.
+    /// Run-time scalars by [`Scalar`]; `BatchCount` is set by the engine.
     pub scalars: [f32; SCALARS],
 }
 
-/// Seconds by section.
-#[derive(Clone, Copy, Debug, Default)]
+/// Seconds spent in each section, summed over calls.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct SectionTimes {
-    /// Forward.
+    /// From inputs to loss and outputs.
     pub forward: f64,
-    /// Backward.
+    /// Gradients.
     pub backward: f64,
-    /// Update.
+    /// Optimizer.
     pub update: f64,
 }
 
-/// A program with its memory.
+impl SectionTimes {
+    fn add(&mut self, section: Section, seconds: f64) {
+        match section {
+            Section::Forward => self.forward += seconds,
+            Section::Backward => self.backward += seconds,
+            Section::Update => self.update += seconds,
+        }
+    }
+}
+
+/// A program with its memory and threads.
 pub struct Engine {
     program: Arc<Program>,
     pool: Arc<Pool>,
     shared: AlignedBuf,
-    shard: AlignedBuf,
+    shards: AlignedBuf,
+    /// Samples of the last call.
     count: usize,
 }
 
-/// Pointers that jobs on other threads use, each in its own part.
-struct Shared(*mut f32);
-
-// SAFETY: shards write to disjoint parts of the regions; the program's plan says so and is verified.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    fn get(&self) -> *mut f32 {
-        self.0
-    }
-}
-
 impl Engine {
-    /// Reserves the memory of a program.
-    pub fn new(program: Arc<Program>, pool: Arc<Pool>) -> Result<Engine, RuntimeError> {
+    /// Reserves all memory of the program. E0908 if there is not enough.
+    ///
+    /// # Panics
+    /// If a buffer does not lie inside its region: whoever made the program is wrong.
+    pub fn new(program: Arc<Program>, pool: Arc<Pool>) -> Result<Engine> {
         let plan = &program.plan;
-        let (shared, shard) =
-            (AlignedBuf::zeroed(plan.shared_floats)?, AlignedBuf::zeroed(plan.shard_floats * plan.shards)?);
-        Ok(Engine { program, pool, shared, shard, count: 0 })
+        for buffer in &plan.buffers {
+            let floats = match buffer.region {
+                Region::Param => plan.param_floats,
+                Region::Slot => plan.slot_floats,
+                Region::Shared => plan.shared_floats,
+                Region::Shard => plan.shard_floats,
+            };
+            let end = buffer.offset + buffer.len(plan.shard_batch);
+            assert!(end <= floats, "buffer {} ends at {end}, its region at {floats}", buffer.name);
+        }
+        assert!(plan.shard_floats.is_multiple_of(16), "shards begin on cache lines");
+        assert!(plan.shard_batch > 0 && plan.shards > 0, "a batch has samples");
+        let shared = AlignedBuf::zeroed(plan.shared_floats)?;
+        let all = plan.shard_floats.saturating_mul(plan.shards);
+        let shards = AlignedBuf::zeroed(all)?;
+        Ok(Engine { program, pool, shared, shards, count: 0 })
     }
 
     /// The program.
@@ -96,13 +155,25 @@ impl Engine {
         &self.program
     }
 
-    /// Shares the program.
+    /// The program, to be shared.
     pub fn program_arc(&self) -> Arc<Program> {
         self.program.clone()
     }
 
-    /// Runs the program. An input slice holds `count` samples one after another, each `[step?][index]`; the empty name is the first
-    /// data input; inputs that the program does not have are ignored; `mask` is filled here.
+    /// Largest number of samples in a call.
+    pub fn batch(&self) -> usize {
+        self.program.plan.batch()
+    }
+
+    /// Runs all phases on one batch.
+    ///
+    /// `inputs`: by name or [`INPUT`] the numbers of an input, `call.count` samples of `[time?][index]`, or one
+    /// `[time?][index]` if it has no sample axis. An input that is not given is 0; what the program does not read is ignored;
+    /// `mask` is filled here.
+    ///
+    /// # Panics
+    /// If `call.count` is 0 or above the batch, if `weights` are smaller than the program's plan, or if an input has another
+    /// length: data are checked before ([`crate::data::batch::fits`]).
     pub fn run(
         &mut self,
         weights: &mut Weights,
@@ -110,119 +181,307 @@ impl Engine {
         inputs: &[(&str, &[f32])],
         times: &mut SectionTimes,
     ) {
-        assert!(call.count > 0 && call.count <= self.program.plan.batch(), "a batch fits the plan");
-        self.count = call.count;
-        for (name, data) in inputs {
-            self.fill(name, data);
-        }
-        let ones = vec![1.0; call.count];
-        self.fill("mask", &ones);
-        let mut scalars = call.scalars;
-        scalars[crate::abi::Scalar::BatchCount as usize] = call.count as f32;
         let program = self.program.clone();
+        let plan = &program.plan;
+        assert!(
+            call.count > 0 && call.count <= plan.batch(),
+            "{} samples in a batch of {}",
+            call.count,
+            plan.batch()
+        );
+        assert!(weights.param.len() >= plan.param_floats, "parameters of another model");
+        assert!(weights.slot.len() >= plan.slot_floats, "optimizer state of another model");
+        let started = Instant::now();
+        self.count = call.count;
+        let shards = call.count.div_ceil(plan.shard_batch);
+        for binding in &program.inputs {
+            let info = &plan.buffers[binding.buffer];
+            if binding.name == "mask" {
+                self.fill_mask(info, shards);
+                continue;
+            }
+            // A name goes before the stand-in; the stand-in is only for the first data input.
+            let by_name = inputs.iter().find(|(name, _)| *name == binding.name);
+            let first = || input(&program, INPUT).is_some_and(|first| std::ptr::eq(first, info));
+            let given = by_name.or_else(|| inputs.iter().find(|(name, _)| *name == INPUT && first()));
+            self.scatter(&binding.name, info, given.map(|(_, values)| *values), shards);
+        }
+        times.add(Section::Forward, started.elapsed().as_secs_f64());
+
+        let mut scalars = call.scalars;
+        scalars[Scalar::BatchCount as usize] = call.count as f32;
+        let regions = Regions {
+            param: weights.param.as_mut_ptr(),
+            slot: weights.slot.as_mut_ptr(),
+            shared: self.shared.as_mut_ptr(),
+            shards: self.shards.as_mut_ptr(),
+        };
+        let ctx = |shard: usize| Ctx {
+            param: regions.param,
+            slot: regions.slot,
+            shared: regions.shared,
+            shard: regions.shard(shard * plan.shard_floats),
+            shard_idx: shard as u64,
+            shards: shards as u64,
+            shard_stride: plan.shard_floats as u64,
+            key: call.key,
+            first_sample: (shard * plan.shard_batch) as u64,
+            scalars,
+        };
         for phase in &program.phases {
-            let start = Instant::now();
-            self.phase(weights, call.key, scalars, phase);
-            let seconds = start.elapsed().as_secs_f64();
-            match phase.section {
-                Section::Forward => times.forward += seconds,
-                Section::Backward => times.backward += seconds,
-                Section::Update => times.update += seconds,
+            let started = Instant::now();
+            let count = if phase.parallel == Parallel::Shards { shards } else { 1 };
+            self.pool.run(count, |shard| {
+                // SAFETY: the regions are as large as the plan says (asserted above and in `new`) and borrowed alone by
+                // this call; shards of one phase write their own region and their own part of the shared one.
+                unsafe { program.call(phase, &ctx(shard)) }
+            });
+            times.add(phase.section, started.elapsed().as_secs_f64());
+        }
+    }
+
+    /// An output of the last call as `[time?, sample?, index…]`, valid samples only; none if the program has no output of
+    /// that name. A buffer that shards keep for themselves and that has no sample axis is read from shard 0.
+    pub fn read(&self, name: &str) -> Option<ArrayD<f32>> {
+        let info = self.program.output(name)?;
+        let mut shape: Vec<usize> = info.time.into_iter().collect();
+        let samples = if info.batch { self.samples_of(info) } else { 1 };
+        if info.batch {
+            shape.push(samples);
+        }
+        shape.extend(&info.shape);
+        let mut values = Vec::with_capacity(shape.iter().product());
+        for t in 0..info.time.unwrap_or(1) {
+            for sample in 0..samples {
+                values.extend_from_slice(&self.region(info)[self.row(info, t, sample)]);
+            }
+        }
+        Some(ArrayD::from_shape_vec(IxDyn(&shape), values).expect("as many values as the shape says"))
+    }
+
+    /// The first number of an output of the last call: for outputs that are one number. Allocates nothing.
+    pub fn scalar(&self, name: &str) -> Option<f32> {
+        let info = self.program.output(name)?;
+        self.region(info).get(self.row(info, 0, 0))?.first().copied()
+    }
+
+    /// The numbers of one sample and step of an output of the last call. Allocates nothing.
+    ///
+    /// # Panics
+    /// If the step or the sample does not exist.
+    pub fn output_row(&self, name: &str, step: usize, sample: usize) -> Option<&[f32]> {
+        let info = self.program.output(name)?;
+        assert!(step < info.time.unwrap_or(1), "step {step} of {name}");
+        assert!(!info.batch || sample < self.samples_of(info), "sample {sample} of {name}");
+        Some(&self.region(info)[self.row(info, step, sample)])
+    }
+
+    /// A gradient or another buffer of region `Shared`, after the last call.
+    ///
+    /// # Panics
+    /// If the buffer lies elsewhere.
+    pub fn shared(&self, buffer: BufferIdx) -> &[f32] {
+        assert_eq!(self.program.plan.buffers[buffer].region, Region::Shared);
+        &self.shared[range(&self.program, buffer)]
+    }
+
+    fn samples_of(&self, info: &BufferInfo) -> usize {
+        match info.region {
+            Region::Shard => self.count,
+            _ => self.count.min(self.program.plan.shard_batch),
+        }
+    }
+
+    fn region(&self, info: &BufferInfo) -> &[f32] {
+        match info.region {
+            Region::Shared => &self.shared,
+            Region::Shard => &self.shards,
+            Region::Param | Region::Slot => {
+                panic!("output {} is a parameter: it belongs to the weights", info.name)
             }
         }
     }
 
-    fn phase(
-        &mut self,
-        weights: &mut Weights,
-        key: u64,
-        scalars: [f32; SCALARS],
-        phase: &crate::program::Phase,
-    ) {
+    /// Where one step of one sample (of the batch) lies in its region.
+    fn row(&self, info: &BufferInfo, t: usize, sample: usize) -> std::ops::Range<usize> {
         let plan = &self.program.plan;
-        let running = self.count.div_ceil(plan.shard_batch);
-        let (param, slot) = (Shared(weights.param.as_mut_ptr()), Shared(weights.slot.as_mut_ptr()));
-        let (shared, shard) = (Shared(self.shared.as_mut_ptr()), Shared(self.shard.as_mut_ptr()));
-        let program = &self.program;
-        self.pool.run(if phase.parallel == Parallel::Shards { running } else { 1 }, |idx| {
-            let ctx = Ctx {
-                param: param.get(),
-                slot: slot.get(),
-                shared: shared.get(),
-                shard: shard.get().wrapping_add(idx * plan.shard_floats),
-                shard_idx: idx as u64,
-                shards: running as u64,
-                shard_stride: plan.shard_floats as u64,
-                key,
-                first_sample: (idx * plan.shard_batch) as u64,
-                scalars,
-            };
-            // SAFETY: the regions are as large as the plan says, and each shard keeps to its part.
-            unsafe { program.call(phase, &ctx) };
-        });
+        let width = info.width();
+        let (base, row) = match (info.region, info.batch) {
+            (_, false) => (0, t),
+            (Region::Shard, true) => (
+                sample / plan.shard_batch * plan.shard_floats,
+                t * plan.shard_batch + sample % plan.shard_batch,
+            ),
+            (_, true) => (0, t * plan.shard_batch + sample),
+        };
+        let start = base + info.offset + row * width;
+        start..start + width
     }
 
-    /// Spreads samples over the shards as `[step][sample][index]`; padding samples of the last shard become 0.
-    fn fill(&mut self, name: &str, data: &[f32]) {
-        // The empty name is the first data input, whatever the model calls it.
-        let info = match name {
-            "" => self.program.inputs.iter().find(|b| b.name != "mask" && b.name != "target"),
-            _ => self.program.inputs.iter().find(|b| b.name == name),
+    /// Puts an input where the phases read it; samples that pad the last shard are 0, as is everything without values.
+    fn scatter(&mut self, name: &str, info: &BufferInfo, values: Option<&[f32]>, shards: usize) {
+        let (time, width) = (info.time.unwrap_or(1), info.width());
+        let samples = match values {
+            Some(_) if info.batch => self.count,
+            Some(_) => 1,
+            None => 0,
         };
-        let Some(info) = info.map(|b| self.program.plan.buffers[b.buffer].clone()) else { return };
-        let plan = &self.program.plan;
-        let (steps, width, rows) = (info.time.unwrap_or(1), info.width(), plan.shard_batch);
+        let values = values.unwrap_or(&[]);
+        let expected = samples * time * width;
+        assert_eq!(values.len(), expected, "input `{name}`: {samples} samples of {time} steps of {width}");
+        let shard_batch = self.program.plan.shard_batch;
+        let stride = self.program.plan.shard_floats;
         if !info.batch {
-            self.shared[info.offset..info.offset + data.len()].copy_from_slice(data);
+            let copies = if info.region == Region::Shard { shards } else { 1 };
+            for shard in 0..copies {
+                let start = shard * stride + info.offset;
+                let dst = &mut self.region_mut(info)[start..start + time * width];
+                match values {
+                    [] => dst.fill(0.0),
+                    values => dst.copy_from_slice(values),
+                }
+            }
             return;
         }
-        for shard in 0..self.count.div_ceil(rows) {
-            let start = shard * plan.shard_floats + info.offset;
-            let part = &mut self.shard[start..start + steps * rows * width];
-            for row in 0..rows {
-                let sample = shard * rows + row;
-                for step in 0..steps {
-                    let dst = &mut part[(step * rows + row) * width..][..width];
-                    if sample < self.count {
-                        dst.copy_from_slice(&data[(sample * steps + step) * width..][..width]);
-                    } else {
-                        dst.fill(0.0);
-                    }
+        let padded = if info.region == Region::Shard { shards * shard_batch } else { shard_batch };
+        assert!(samples <= padded, "input {name} is shared: one shard of samples");
+        for sample in 0..padded {
+            for t in 0..time {
+                let row = self.row(info, t, sample);
+                let row = &mut self.region_mut(info)[row];
+                if sample < samples {
+                    let from = (sample * time + t) * width;
+                    row.copy_from_slice(&values[from..from + width]);
+                } else {
+                    row.fill(0.0);
                 }
             }
         }
     }
 
-    /// An output as `[step?, sample?, shape …]` for the samples of the last call.
-    pub fn read(&self, name: &str) -> Option<ArrayD<f32>> {
-        self.program.output(name).map(|info| self.gather(info))
-    }
-
-    /// A number.
-    pub fn scalar(&self, name: &str) -> Option<f32> {
-        self.read(name).and_then(|a| a.iter().next().copied())
-    }
-
-    fn gather(&self, info: &BufferInfo) -> ArrayD<f32> {
-        let plan = &self.program.plan;
-        let mut shape: Vec<usize> = info.time.into_iter().collect();
-        if !info.batch {
-            shape.extend(&info.shape);
-            let region = if info.region == Region::Shared { &self.shared } else { &self.shard };
-            let data = region[info.offset..info.offset + info.len(1)].to_vec();
-            return ArrayD::from_shape_vec(IxDyn(&shape), data).expect("the plan's shape");
-        }
-        shape.push(self.count);
-        shape.extend(&info.shape);
-        let (rows, width) = (plan.shard_batch, info.width());
-        let mut data = Vec::with_capacity(shape.iter().product());
-        for step in 0..info.time.unwrap_or(1) {
-            for sample in 0..self.count {
-                let start = (sample / rows) * plan.shard_floats + info.offset;
-                let at = start + (step * rows + sample % rows) * width;
-                data.extend_from_slice(&self.shard[at..at + width]);
+    fn fill_mask(&mut self, info: &BufferInfo, shards: usize) {
+        assert!(info.batch, "the mask has a sample axis");
+        let count = self.count;
+        let shard_batch = self.program.plan.shard_batch;
+        let padded = if info.region == Region::Shard { shards * shard_batch } else { shard_batch };
+        for sample in 0..padded {
+            for t in 0..info.time.unwrap_or(1) {
+                let row = self.row(info, t, sample);
+                self.region_mut(info)[row].fill(if sample < count { 1.0 } else { 0.0 });
             }
         }
-        ArrayD::from_shape_vec(IxDyn(&shape), data).expect("the plan's shape")
+    }
+
+    fn region_mut(&mut self, info: &BufferInfo) -> &mut [f32] {
+        match info.region {
+            Region::Shared => &mut self.shared,
+            Region::Shard => &mut self.shards,
+            Region::Param | Region::Slot => {
+                panic!("input {} is a parameter: it belongs to the weights", info.name)
+            }
+        }
+    }
+}
+
+/// The regions of one call, handed to several threads.
+struct Regions {
+    param: *mut f32,
+    slot: *mut f32,
+    shared: *mut f32,
+    shards: *mut f32,
+}
+
+// SAFETY: only addresses; who dereferences them, and where, is up to the phases and the plan.
+unsafe impl Sync for Regions {}
+
+impl Regions {
+    fn shard(&self, offset: usize) -> *mut f32 {
+        self.shards.wrapping_add(offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::fixture;
+
+    fn call(count: usize) -> Call {
+        Call { key: 5, count, scalars: [0.0; SCALARS] }
+    }
+
+    #[test]
+    fn samples_reach_their_shards_and_come_back_in_order() {
+        for threads in [1, 2] {
+            let pool = Arc::new(Pool::new(threads).unwrap());
+            let mut engine = Engine::new(Arc::new(fixture::echo()), pool).unwrap();
+            let mut weights = Weights::zeroed(engine.program()).unwrap();
+            let mut times = SectionTimes::default();
+            // Three shards of two samples; each sample three steps of two numbers.
+            for count in [6, 5, 1, 2, 6] {
+                let x: Vec<f32> = (0..count * 6).map(|i| i as f32).collect();
+                let inputs: [(&str, &[f32]); 3] = [("x", &x), ("bias", &[100.0, 200.0]), ("unused", &[])];
+                engine.run(&mut weights, &call(count), &inputs, &mut times);
+                let y = engine.read("y").unwrap();
+                assert_eq!(y.shape(), [3, count, 2]);
+                for t in 0..3 {
+                    for b in 0..count {
+                        for i in 0..2 {
+                            let expected = (b * 6 + t * 2 + i) as f32 + [100.0, 200.0][i];
+                            assert_eq!(y[[t, b, i]], expected);
+                            assert_eq!(engine.output_row("y", t, b).unwrap()[i], expected);
+                        }
+                    }
+                }
+                let total: f32 = x.iter().sum::<f32>() + 900.0 * count as f32;
+                assert_eq!(engine.scalar("total"), Some(total));
+                assert_eq!(engine.read("total").unwrap().shape(), [0usize; 0]);
+                let seen = engine.read("sample").unwrap();
+                assert_eq!(
+                    seen.into_raw_vec_and_offset().0,
+                    (0..count).map(|b| b as f32).collect::<Vec<_>>()
+                );
+            }
+            assert!(times.forward > 0.0 && times.update == 0.0);
+            assert!(engine.read("nothing").is_none() && engine.scalar("nothing").is_none());
+        }
+    }
+
+    #[test]
+    fn the_first_data_input_has_a_stand_in_and_missing_ones_are_zero() {
+        let mut engine = Engine::new(Arc::new(fixture::echo()), Arc::new(Pool::new(1).unwrap())).unwrap();
+        let mut weights = Weights::zeroed(engine.program()).unwrap();
+        let mut total = |inputs: &[(&str, &[f32])]| {
+            engine.run(&mut weights, &call(2), inputs, &mut SectionTimes::default());
+            engine.scalar("total").unwrap()
+        };
+        assert_eq!(total(&[(INPUT, &[1.0; 12]), ("bias", &[1.0, 2.0])]), 12.0 + 18.0);
+        assert_eq!(total(&[(INPUT, &[1.0; 12]), ("x", &[2.0; 12])]), 24.0);
+        assert_eq!(total(&[("bias", &[1.0, 2.0])]), 18.0);
+        assert_eq!(total(&[]), 0.0);
+        let program = fixture::echo();
+        assert_eq!(input(&program, INPUT).unwrap().name, "x");
+        assert!(input(&program, "y").is_none());
+    }
+
+    #[test]
+    fn too_large_a_program_is_an_error() {
+        let mut program = fixture::echo();
+        program.plan.shards = 1 << 50;
+        let error = Engine::new(Arc::new(program), Arc::new(Pool::new(1).unwrap())).err().unwrap();
+        assert_eq!(error.code, "E0908");
+    }
+
+    #[test]
+    fn weights_copy_and_give_tensors() {
+        let program = fixture::logistic::<4, 3, 2>(2);
+        let mut weights = Weights::zeroed(&program).unwrap();
+        let slot = program.params[0].slots[0].1;
+        weights.param_mut(&program, 0)[5] = 2.0;
+        weights.slot_mut(&program, slot)[1] = 3.0;
+        let mut copy = weights.duplicate().unwrap();
+        assert_eq!(copy.param(&program, 0)[5], 2.0);
+        weights.param_mut(&program, 0)[5] = 1.0;
+        copy.copy_from(&weights);
+        assert_eq!((copy.param(&program, 0)[5], copy.slot(&program, slot)[1]), (1.0, 3.0));
     }
 }

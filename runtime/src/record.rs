@@ -1,12 +1,12 @@
 //! Writes results: .npz archives of arrays, and any file at once or not at all. Bytes depend on the content only.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 
 use flate2::Crc;
 
 use crate::error::{Result, RuntimeError};
+use crate::files;
 
 /// An array to write, row by row.
 #[derive(Clone, PartialEq, Debug)]
@@ -31,16 +31,12 @@ pub enum Array<'a> {
 /// data, E0906 if the file cannot be written; then whatever was at `path` stays as it was.
 pub fn write_npz(path: &Path, arrays: &[(String, Array)]) -> Result<()> {
     let archive = Archive::new(arrays).map_err(|e| e.in_file(path))?;
-    replace(path, |file| {
-        let mut file = BufWriter::with_capacity(1 << 16, file);
-        archive.write(&mut file)?;
-        file.flush()
-    })
+    files::replace(path, |out| archive.write(out))
 }
 
 /// Writes a file at once or not at all: under a temporary name in the same folder, then renamed. E0906 if it fails.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace(path, |mut file| file.write_all(bytes))
+    files::replace(path, |out| out.write_all(bytes))
 }
 
 /// The archive of [`write_npz`] in memory.
@@ -48,52 +44,6 @@ pub fn npz_bytes(arrays: &[(String, Array)]) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     Archive::new(arrays)?.write(&mut out).map_err(|e| RuntimeError::new("E0906", e.to_string()))?;
     Ok(out)
-}
-
-/// Fills a temporary file by `fill` and renames it to `path`; removes it if anything fails.
-fn replace(path: &Path, fill: impl FnOnce(&File) -> io::Result<()>) -> Result<()> {
-    let (temporary, file) = create_beside(path).map_err(|e| failed(path, "create the file", &e))?;
-    let filled = fill(&file).and_then(|()| file.sync_all()).map_err(|e| failed(path, "write the file", &e));
-    drop(file);
-    let done = filled
-        .and_then(|()| fs::rename(&temporary, path).map_err(|e| failed(path, "rename the new file", &e)));
-    if done.is_err() {
-        // What failed before is what the user must know; that this may fail too is not.
-        let _ = fs::remove_file(&temporary);
-    }
-    done
-}
-
-/// A new file in the folder of `path` under a name that nobody has.
-fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
-    let name =
-        path.file_name().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "this is not a file name"))?;
-    let mut tries = 0;
-    loop {
-        let mut temporary = std::ffi::OsString::from(".");
-        temporary.push(name);
-        temporary.push(format!(".{}-{tries}.tmp", std::process::id()));
-        let temporary = path.with_file_name(temporary);
-        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
-            Ok(file) => return Ok((temporary, file)),
-            Err(e) if e.kind() == ErrorKind::AlreadyExists && tries < 1000 => tries += 1,
-            Err(e) => return Err(e),
-        }
-    }
-}
-
-fn failed(path: &Path, what: &str, error: &io::Error) -> RuntimeError {
-    let help = match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            "the disk is full: free some space or choose another folder"
-        }
-        ErrorKind::NotFound => "create the folder first",
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            "choose a folder that you may write to"
-        }
-        _ => "choose another file name or folder",
-    };
-    RuntimeError::new("E0906", format!("cannot {what}: {error}")).in_file(path).help(help)
 }
 
 /// Bytes of 2^13 elements at a time through `sink`: no second copy of a large array.
@@ -179,7 +129,7 @@ impl<'a> Archive<'a> {
         Ok(Archive { entries, directory })
     }
 
-    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+    fn write(&self, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
         for (header, array) in &self.entries {
             out.write_all(header)?;
             each_chunk(array, |bytes| out.write_all(bytes))?;
@@ -213,60 +163,25 @@ fn npy_header(name: &str, array: &Array) -> Result<(Vec<u8>, usize)> {
 mod tests {
     use super::*;
     use crate::data::npz::Npz;
-
-    fn folder(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("snn-record-{}-{name}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        folder
-    }
-
-    fn files(folder: &Path) -> Vec<String> {
-        let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
-        let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(name).collect();
-        names.sort();
-        names
-    }
+    use crate::files::scratch::Scratch;
 
     #[test]
     fn arrays_come_back_and_bytes_repeat() {
-        let folder = folder("npz");
-        let path = folder.join("r.npz");
+        let folder = Scratch::new();
+        let path = folder.path().join("r.npz");
         let x: Vec<f32> = (0..20_000).map(|v| v as f32).collect();
         let arrays = [
             ("x".to_string(), Array::F32 { shape: vec![2, 10_000], data: &x }),
             ("spikes/h".to_string(), Array::U32 { shape: vec![0], data: &[] }),
         ];
         write_npz(&path, &arrays).unwrap();
-        let bytes = fs::read(&path).unwrap();
+        let bytes = files::read(&path).unwrap();
         assert_eq!(bytes, npz_bytes(&arrays).unwrap());
         let npz = Npz::parse(bytes, "r").unwrap();
         let back = npz.array("x").unwrap();
         assert_eq!((back.shape.clone(), back.floats()), (vec![2, 10_000], x));
         assert_eq!(npz.array("spikes/h").unwrap().shape, [0]);
-        assert_eq!(files(&folder), ["r.npz"]);
-        fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[test]
-    fn failure_leaves_the_old_file_and_no_other() {
-        let folder = folder("fail");
-        let path = folder.join("a");
-        write_atomic(&path, b"old").unwrap();
-        let error = replace(&path, |mut file| {
-            file.write_all(b"half")?;
-            Err(ErrorKind::StorageFull.into())
-        });
-        let error = error.unwrap_err();
-        assert_eq!(error.code, "E0906");
-        assert!(error.help.unwrap().contains("the disk is full"));
-        assert_eq!((fs::read(&path).unwrap(), files(&folder)), (b"old".to_vec(), vec!["a".to_string()]));
-        write_atomic(&path, b"new").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-        fs::create_dir(folder.join("d")).unwrap();
-        assert_eq!(write_atomic(&folder.join("d"), b"").unwrap_err().code, "E0906");
-        assert_eq!(write_atomic(&folder.join("no/a"), b"").unwrap_err().code, "E0906");
-        assert_eq!(files(&folder), ["a", "d"]);
-        fs::remove_dir_all(folder).unwrap();
+        assert_eq!(folder.names(), ["r.npz"]);
     }
 
     #[test]

@@ -90,12 +90,30 @@ pub fn gaussian_row(dst: &mut [f32], key: u64, stream: u64, step: u64, sample: u
 }
 
 /// Two independent standard normal numbers of two words (Box and Muller 1958). At most 5.77 away from 0.
+///
+/// Only f32 operations and no branches, so that the kernel that fills rows is this function in many lanes.
+#[inline(always)]
 pub fn gaussian_pair(a: u32, b: u32) -> [f32; 2] {
     // In (0, 1], so that the logarithm is finite; both steps are exact.
     let u = ((a >> 8) + 1) as f32 * (1.0 / 16_777_216.0);
     let radius = (-2.0 * math::ln(u)).sqrt();
-    let angle = std::f32::consts::TAU * unit(b);
-    [radius * math::cos(angle), radius * math::sin(angle)]
+    let (sin, cos) = turn(unit(b));
+    [radius * cos, radius * sin]
+}
+
+/// Sine and cosine of 2πu for u in [0, 1): quarter turns by [`math::MAGIC`], Moshier's polynomials for the rest.
+#[inline(always)]
+fn turn(u: f32) -> (f32, f32) {
+    let quarters = u * 4.0;
+    let rounded = quarters + math::MAGIC;
+    let a = (quarters - (rounded - math::MAGIC)) * std::f32::consts::FRAC_PI_2;
+    let quadrant = rounded.to_bits();
+    let z = a * a;
+    let s = ((-1.951_529_6e-4 * z + 8.332_161e-3) * z - 1.666_665_5e-1) * z * a + a;
+    let c = ((2.443_315_7e-5 * z - 1.388_731_6e-3) * z + 4.166_664_6e-2) * z * z - 0.5 * z + 1.0;
+    let (s, c) = if quadrant & 1 == 0 { (s, c) } else { (c, s) };
+    let negate = |x: f32, sign: u32| f32::from_bits(x.to_bits() ^ (sign & 2) << 30);
+    (negate(s, quadrant), negate(c, quadrant.wrapping_add(1)))
 }
 
 /// A random order of 0 … n-1 (Fisher and Yates): all orders are equally likely but for 2^-32 of rounding.
@@ -152,7 +170,7 @@ mod tests {
     const EXPECTED_UNIFORM: [u32; 6] =
         [0x3F63_C7F0, 0x3E9B_926E, 0x3F1F_D7BA, 0x3ECF_A6E2, 0x3EA6_18B6, 0x3EAA_1038];
     const EXPECTED_GAUSSIAN: [u32; 6] =
-        [0x3F56_0AF2, 0x3E22_07A5, 0x3FC5_DB35, 0x3DAF_1978, 0xBF70_F991, 0x3F8C_0CB1];
+        [0x3F56_0AF2, 0x3E22_07A5, 0x3FC5_DB35, 0x3DAF_1978, 0xBF70_F991, 0x3F8C_0CB2];
     const EXPECTED_PERMUTATION: [u32; 8] = [5, 6, 1, 7, 0, 3, 2, 4];
 
     #[test]
@@ -196,6 +214,19 @@ mod tests {
         assert!(mean.abs() < 1e-2 && (variance - 1.0).abs() < 1e-2 && (fourth - 3.0).abs() < 0.1);
         let correlation = row.chunks_exact(2).map(|p| f64::from(p[0] * p[1])).sum::<f64>() / 100_000.0;
         assert!(correlation.abs() < 1e-2);
+    }
+
+    #[test]
+    fn turns_are_sines_and_cosines() {
+        for i in 0..100_000 {
+            let u = i as f32 / 100_000.0;
+            let (sin, cos) = turn(u);
+            let (truth_sin, truth_cos) = (std::f64::consts::TAU * f64::from(u)).sin_cos();
+            assert!(
+                (f64::from(sin) - truth_sin).abs() < 2e-7 && (f64::from(cos) - truth_cos).abs() < 2e-7,
+                "{u}"
+            );
+        }
     }
 
     #[test]

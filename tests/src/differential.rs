@@ -3,7 +3,7 @@
 
 use libtest_mimic::Failed;
 use snn_compiler::hir::{Job, JobKind};
-use snn_compiler::interp::{self, Array, Call, Inputs};
+use snn_compiler::interp::{self, Array, Call, Inputs, Number};
 use snn_compiler::net::{Net, Sink};
 use snn_compiler::pipeline::{self, Options, Purpose};
 use snn_compiler::step::Ty;
@@ -22,7 +22,7 @@ const SAMPLES: usize = 24;
 const STEPS: usize = 8;
 
 /// Inputs by name, samples one after another.
-type Given = Vec<(String, Vec<f32>)>;
+pub type Given = Vec<(String, Vec<f32>)>;
 
 /// Runs a job on all engines.
 pub fn job(runner: &mut Runner, job: &Job) -> Result<(), Failed> {
@@ -78,7 +78,7 @@ fn scalars(samples: usize) -> [f32; SCALARS] {
 }
 
 fn compare(net: &Net, given: &Given, params: &[Vec<f32>], samples: usize) -> Result<(), String> {
-    let expected = interpreted(net, given, params, samples);
+    let expected = interpreted::<f32>(net, given, params, samples);
     for vector in [false, true] {
         for threads in [1, 2] {
             let got = compiled(net, given, params, samples, Options { strict: true, vector }, threads)?;
@@ -110,9 +110,15 @@ fn compare(net: &Net, given: &Given, params: &[Vec<f32>], samples: usize) -> Res
     }
 }
 
-fn interpreted(net: &Net, given: &Given, params: &[Vec<f32>], samples: usize) -> Vec<(String, Vec<f32>)> {
+/// Every output of a net by name, as the interpreter has it; valid samples only.
+pub fn interpreted<N: Number>(
+    net: &Net,
+    given: &Given,
+    params: &[Vec<f32>],
+    samples: usize,
+) -> Vec<(String, Vec<N>)> {
     let rows = net.shards * net.shard_batch;
-    let inputs: Vec<Array<f32>> = net
+    let inputs: Vec<Array<N>> = net
         .inputs
         .iter()
         .map(|i| {
@@ -122,24 +128,23 @@ fn interpreted(net: &Net, given: &Given, params: &[Vec<f32>], samples: usize) ->
             for (at, v) in values.iter().enumerate() {
                 let (row, rest) = (at / (steps * width), at % (steps * width));
                 let place = a.at(rest / width, row, rest % width);
-                a.data[place] = *v;
+                a.data[place] = N::from_f64(f64::from(*v));
             }
             a
         })
         .collect();
-    let array = |shape: &[usize], values: Vec<f32>| {
-        let mut a = Array::filled(&Ty::tensor(shape), 1, rows, 0.0);
-        a.data = values;
+    let array = |shape: &[usize], values: &[f32]| {
+        let mut a = Array::<N>::filled(&Ty::tensor(shape), 1, rows, 0.0);
+        a.data.iter_mut().zip(values).for_each(|(to, from)| *to = N::from_f64(f64::from(*from)));
         a
     };
-    let arrays: Vec<Array<f32>> =
-        net.params.iter().zip(params).map(|(p, v)| array(&p.shape, v.clone())).collect();
-    let slots: Vec<Array<f32>> = net
+    let arrays: Vec<Array<N>> = net.params.iter().zip(params).map(|(p, v)| array(&p.shape, v)).collect();
+    let slots: Vec<Array<N>> = net
         .slots
         .iter()
         .map(|s| {
             let shape = &net.params[s.param].shape;
-            array(shape, vec![s.init as f32; shape.iter().product()])
+            array(shape, &vec![s.init as f32; shape.iter().product()])
         })
         .collect();
     let call = Call { key: 11, scalars: scalars(samples).map(f64::from) };
@@ -165,7 +170,8 @@ fn label(o: &snn_compiler::net::Output) -> String {
     }
 }
 
-fn compiled(
+/// As [`interpreted`], by machine code.
+pub fn compiled(
     net: &Net,
     given: &Given,
     params: &[Vec<f32>],

@@ -1,7 +1,9 @@
 //! The test harness: one trial for each program of the corpus and each rule of the tree. `suite.rs` runs it.
 
+pub mod cli;
 pub mod corpus;
 pub mod differential;
 pub mod errors;
+pub mod golden;
 pub mod snapshots;
 pub mod tidy;

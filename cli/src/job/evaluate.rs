@@ -61,7 +61,7 @@ fn untrained(
     weights: &mut Weights,
 ) -> Result<(), Failure> {
     let model = runner.model(job);
-    match runner.checkpoint(model) {
+    match runner.checkpoint(job) {
         Some(path) => {
             checkpoint::load(&path, ready.engine.program(), weights, false)?;
             runner.keep(job, weights);

@@ -33,8 +33,7 @@ pub fn diverged(
             at(&runner.loaded.sources, Code::E0907, span, title, &help)
         }
         None => {
-            let title =
-                format!("training diverged in {when}: the loss or the update is not finite, the activity is");
+            let title = format!("training diverged in {when}: {} is not finite, all states are", d.what);
             at(&runner.loaded.sources, Code::E0907, job.span, title, &help)
         }
     }

@@ -137,11 +137,15 @@ impl<'a> Runner<'a> {
                 Some((_, name)) => name,
                 None => name,
             };
-            // Paths of the command line are relative to where it was typed.
-            let path = here.join(path).display().to_string();
-            match args.iter_mut().find(|(n, _)| n == name) {
-                Some(arg) => arg.1 = ArgValue::Str(path),
-                None => args.push((name.to_string(), ArgValue::Str(path))),
+            let arg = args.iter_mut().find(|(n, _)| n == name);
+            let value = match (path.parse(), &arg) {
+                (Ok(number), None | Some((_, ArgValue::Num(_)))) => ArgValue::Num(number),
+                // Paths of the command line are relative to where it was typed.
+                _ => ArgValue::Str(here.join(path).display().to_string()),
+            };
+            match arg {
+                Some(arg) => arg.1 = value,
+                None => args.push((name.to_string(), value)),
             }
         }
         let (train, test) = source::load(&data.source, &args, &self.loaded.base)?;
@@ -227,9 +231,21 @@ impl<'a> Runner<'a> {
         self.weights.contains_key(&job.model.idx())
     }
 
-    /// Where the checkpoint of a model is.
-    pub fn checkpoint(&self, model: &Model) -> Option<std::path::PathBuf> {
-        self.common.out.as_ref().map(|dir| dir.join(format!("{}.safetensors", model.name)))
+    /// Where the checkpoint of a training is, or for another job that of the training it would follow: `MODEL.safetensors`,
+    /// for a second training of the model `MODEL.2.safetensors`.
+    pub fn checkpoint(&self, job: &Job) -> Option<std::path::PathBuf> {
+        let dir = self.common.out.as_ref()?;
+        let jobs = &self.loaded.checked.program.jobs;
+        let trains = |j: &&Job| j.kind == JobKind::Train && j.model == job.model;
+        let until = jobs.iter().position(|j| j.span == job.span).map_or(jobs.len(), |at| at + 1);
+        let before = jobs[..until].iter().filter(trains).count();
+        let number = if before == 0 { jobs.iter().filter(trains).count() } else { before };
+        let name = &self.model(job).name;
+        Some(dir.join(if number > 1 {
+            format!("{name}.{number}.safetensors")
+        } else {
+            format!("{name}.safetensors")
+        }))
     }
 
     /// Makes the output folder.

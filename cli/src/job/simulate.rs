@@ -31,7 +31,11 @@ pub fn simulate(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
         report.metrics.push((format!("rate_hz.{}", pop.name), count / neurons / seconds));
     }
     if !job.records.is_empty() {
-        report.text = save(runner, job, &run)?;
+        // What was measured is reported even if the recording cannot be written.
+        match save(runner, job, &run) {
+            Ok(text) => report.text = text,
+            Err(failure) => report.failed = Some(failure.text),
+        }
     }
     let s = &mut report.seconds;
     (s.compile, s.forward) = (run.ready.seconds, run.times.forward);
@@ -58,7 +62,7 @@ pub fn run(runner: &mut Runner, job: &Job) -> Result<Run, Failure> {
     let mut ready = runner.compile(job, Purpose::Simulate, samples, classes)?;
     let mut weights = Weights::zeroed(ready.engine.program())?;
     let trained = runner.initialize(job, &ready, &mut weights, data)?;
-    if let (false, Some(path)) = (trained, runner.checkpoint(runner.model(job)))
+    if let (false, Some(path)) = (trained, runner.checkpoint(job))
         && path.exists()
     {
         snn_runtime::train::checkpoint::load(&path, ready.engine.program(), &mut weights, false)?;
@@ -102,7 +106,8 @@ pub fn drives(runner: &Runner, job: &Job, samples: usize) -> Vec<(String, Vec<f3
 /// Writes what was recorded; gives a line about it.
 fn save(runner: &Runner, job: &Job, run: &Run) -> Result<String, Failure> {
     let Some(dir) = &runner.common.out else {
-        return Ok("warning[W0901]: nothing was saved: give a folder with --out DIR\n".into());
+        eprintln!("warning[W0901]: nothing was saved: give a folder with --out DIR");
+        return Ok(String::new());
     };
     runner.make_out()?;
     let mut floats: Vec<(String, Vec<usize>, Vec<f32>)> = Vec::new();

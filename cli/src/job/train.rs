@@ -26,18 +26,14 @@ pub fn train(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
     let mut weights = Weights::zeroed(ready.engine.program())?;
     runner.initialize(job, &ready, &mut weights, Some(&split.train))?;
     let model = runner.model(job);
-    let path = runner.checkpoint(model);
+    let path = runner.checkpoint(job);
     let mut progress = Progress { model: model.name.clone(), seed: job.seed, ..Progress::default() };
-    if let (true, Some(path)) = (runner.common.resume, &path)
-        && path.exists()
-    {
-        progress = checkpoint::load(path, ready.engine.program(), &mut weights, true)?;
-        if progress.seed != job.seed {
-            let message = format!(
-                "the checkpoint was trained with seed {}, this job has seed {}",
-                progress.seed, job.seed
-            );
-            return Err(Failure::plain("E0905", message, Some(format!("add --seed {}", progress.seed))));
+    if let (true, Some(path)) = (runner.common.resume, &path) {
+        if path.exists() {
+            progress = checkpoint::load(path, ready.engine.program(), &mut weights, true)?;
+            same_seed(&progress, job)?;
+        } else if !runner.common.quiet {
+            eprintln!("note: there is no {} yet; the training starts from the beginning", path.display());
         }
     }
     let mut printer = Printer::new(settings.epochs, runner.common.quiet || runner.common.json);
@@ -76,6 +72,15 @@ pub fn train(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
     (s.forward, s.backward, s.update) = (times.forward, times.backward, times.update);
     s.total = start.elapsed().as_secs_f64();
     Ok(report)
+}
+
+fn same_seed(progress: &Progress, job: &Job) -> Result<(), Failure> {
+    if progress.seed == job.seed {
+        return Ok(());
+    }
+    let message =
+        format!("the checkpoint was trained with seed {}, this job has seed {}", progress.seed, job.seed);
+    Err(Failure::plain("E0905", message, Some(format!("add --seed {}", progress.seed))))
 }
 
 fn interrupted(epochs: usize, path: Option<&std::path::Path>) -> Failure {

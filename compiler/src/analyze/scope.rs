@@ -172,6 +172,14 @@ pub(super) fn lookup<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, path: &'a ast::
         cx.used.insert(name.span);
         return Some(Found::Name(name, rest));
     }
+    if scope.place == Place::Job
+        && cx.model.name == super::job::ONE
+        && rest.is_empty()
+        && let Some(value) = find_trace(cx, PopId(0), &first.text, path.span)
+    {
+        // Jobs on `one(…)` name its only population's values without it, as tests do.
+        return Some(Found::Language(value));
+    }
     if let Some(decl) = cx.decls.in_file(path).filter(|_| cx.is_user(path.span.file)) {
         cx.used.insert(decl.name_span());
         return Some(Found::Decl(decl));

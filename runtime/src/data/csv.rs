@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{Dataset, MAX_CLASSES, Target, classes, read_file};
+use super::{Dataset, MAX_CLASSES, Target, classes};
 use crate::error::{Result, RuntimeError};
+use crate::files;
 
 /// A field and where it begins, from 1.
 struct Cell {
@@ -15,7 +16,7 @@ struct Cell {
 
 /// Reads a file.
 pub fn read(path: &Path, label: &str) -> Result<Dataset> {
-    parse(&read_file(path)?, label, &path.display().to_string())
+    parse(&files::read(path)?, label, &path.display().to_string())
 }
 
 /// Reads bytes; `place` names them in errors. `label` is the name of a column of the header, or a number from 0.

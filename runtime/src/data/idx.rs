@@ -4,8 +4,9 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
-use super::{read_all, read_file};
+use super::read_all;
 use crate::error::{Result, RuntimeError};
+use crate::files;
 
 /// An array of bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,7 +19,7 @@ pub struct Idx {
 
 /// Reads a file.
 pub fn read(path: &Path) -> Result<Idx> {
-    parse(read_file(path)?, &path.display().to_string())
+    parse(files::read(path)?, &path.display().to_string())
 }
 
 /// Reads bytes; `place` names them in errors. E0902 says what was expected and found, and at which byte.

@@ -1,5 +1,6 @@
 //! Data sets in memory and the files they come from. Holds no training: who reads a [`Dataset`] picks its samples.
 
+pub mod batch;
 pub mod csv;
 pub mod digits;
 pub mod idx;
@@ -8,7 +9,6 @@ pub mod npz;
 pub mod source;
 
 use std::io::Read;
-use std::path::Path;
 
 use crate::error::{Result, RuntimeError};
 use crate::rng;
@@ -104,13 +104,13 @@ impl Dataset {
     }
 
     /// Elements of one sample with all its steps.
-    fn stride(&self) -> usize {
+    pub fn sample_len(&self) -> usize {
         self.width() * self.steps.unwrap_or(1)
     }
 
     /// Sample `i` with all its steps: `[steps if any, shape…]`.
     pub fn sample(&self, i: usize) -> &[f32] {
-        let stride = self.stride();
+        let stride = self.sample_len();
         &self.x[i * stride..][..stride]
     }
 
@@ -137,6 +137,14 @@ impl Dataset {
         }
     }
 
+    /// The classes of some samples; none for other targets.
+    pub fn labels<'a>(&'a self, samples: &'a [u32]) -> Option<impl Iterator<Item = u32> + 'a> {
+        match &self.target {
+            Target::Classes { labels, .. } => Some(samples.iter().map(|&idx| labels[idx as usize])),
+            _ => None,
+        }
+    }
+
     /// Appends the target of sample `i` to `out`: one-hot or the values.
     pub fn write_target(&self, i: usize, out: &mut Vec<f32>) {
         match &self.target {
@@ -152,7 +160,7 @@ impl Dataset {
 
     /// The samples of these numbers, in this order. The number of classes stays.
     pub fn subset(&self, indices: &[u32]) -> Dataset {
-        let mut x = Vec::with_capacity(indices.len() * self.stride());
+        let mut x = Vec::with_capacity(indices.len() * self.sample_len());
         for &i in indices {
             x.extend_from_slice(self.sample(i as usize));
         }
@@ -192,7 +200,7 @@ impl Dataset {
                         .help("remove or replace such samples; numbers are held in 32 bits, up to 3.4e38"))
                 }
             };
-        check("input", &self.x, self.stride())?;
+        check("input", &self.x, self.sample_len())?;
         match &self.target {
             Target::Values { y, width } => check("target", y, *width),
             _ => Ok(()),
@@ -219,15 +227,6 @@ pub fn classes(labels: impl IntoIterator<Item = i64>, place: &str) -> Result<Tar
         }
     }
     Ok(Target::Classes { labels: out, n, names: None })
-}
-
-/// The bytes of a file, or E0901.
-pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| {
-        RuntimeError::new("E0901", format!("cannot read the file: {e}"))
-            .in_file(path)
-            .help("file names are relative to the .snn file")
-    })
 }
 
 /// All that `reader` gives, up to `limit` bytes and as long as there is memory (E0908); a read error is E0902.

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::{Target, classes, read_file};
+use super::{Target, classes};
 use crate::error::{Result, RuntimeError};
+use crate::files;
 
 /// An array whose elements are still the bytes of the file.
 #[derive(Clone, PartialEq, Debug)]
@@ -20,7 +21,7 @@ pub struct Npy {
 
 /// Reads a file.
 pub fn read(path: &Path) -> Result<Npy> {
-    parse(read_file(path)?, &path.display().to_string())
+    parse(files::read(path)?, &path.display().to_string())
 }
 
 /// Reads bytes; `place` names them in errors.

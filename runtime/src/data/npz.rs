@@ -5,8 +5,9 @@ use std::path::Path;
 use flate2::{Crc, read::DeflateDecoder};
 
 use super::npy::{self, Npy};
-use super::{read_all, read_file};
+use super::read_all;
 use crate::error::{Result, RuntimeError};
+use crate::files;
 
 /// An archive: its bytes and where its arrays are.
 #[derive(Clone, Debug)]
@@ -38,7 +39,7 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 impl Npz {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Npz> {
-        Npz::parse(read_file(path)?, &path.display().to_string())
+        Npz::parse(files::read(path)?, &path.display().to_string())
     }
 
     /// Reads the directory of an archive; `place` names it in errors.

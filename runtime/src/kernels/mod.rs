@@ -1,33 +1,76 @@
-//! Functions that generated code calls by name. None panics, none allocates but what the matrix library keeps for itself.
+//! What generated code calls: products of matrices, random rows, scalar functions; and the table of their names.
+//!
+//! All are `extern "C"`, allocate nothing that lasts, and never unwind. Pointers come from the memory plan: the caller
+//! promises that they cover what the sizes and strides say and that an output overlaps nothing else.
 
 pub mod matmul;
 pub mod random;
+pub mod reference;
+
+#[cfg(test)]
+pub(crate) mod fixture;
 
 use crate::math;
 
-extern "C" fn snn_sin(x: f32) -> f32 {
-    math::sin(x)
+macro_rules! scalar_functions {
+    ($($name:ident => $function:path, $doc:literal;)*) => {
+        $(#[doc = $doc] pub extern "C" fn $name(x: f32) -> f32 { $function(x) })*
+    };
 }
-extern "C" fn snn_cos(x: f32) -> f32 {
-    math::cos(x)
+
+scalar_functions! {
+    snn_exp => math::exp, "[`math::exp`] for generated code.";
+    snn_ln => math::ln, "[`math::ln`] for generated code.";
+    snn_tanh => math::tanh, "[`math::tanh`] for generated code.";
+    snn_sigmoid => math::sigmoid, "[`math::sigmoid`] for generated code.";
+    snn_exprel => math::exprel, "[`math::exprel`] for generated code.";
+    snn_sin => math::sin, "[`math::sin`] for generated code.";
+    snn_cos => math::cos, "[`math::cos`] for generated code.";
+    snn_arctan => math::arctan, "[`math::arctan`] for generated code.";
 }
-extern "C" fn snn_arctan(x: f32) -> f32 {
-    math::arctan(x)
-}
-extern "C" fn snn_pow(x: f32, y: f32) -> f32 {
+
+/// [`math::pow`] for generated code.
+pub extern "C" fn snn_pow(x: f32, y: f32) -> f32 {
     math::pow(x, y)
 }
 
-/// Names and addresses. `strict`: matrix products add in ascending order, without fused multiply-add.
+/// Names that generated code may import, and where they are. `strict`: the product of matrices with one fixed order of
+/// sums on every machine; else the fastest one.
 pub fn symbols(strict: bool) -> Vec<(&'static str, *const u8)> {
-    let product = if strict { matmul::snn_matmul_strict } else { matmul::snn_matmul_fast };
+    let matmul = if strict { matmul::snn_matmul_strict } else { matmul::snn_matmul_fast };
     vec![
-        ("snn_matmul", product as *const u8),
-        ("snn_uniform_row", random::snn_uniform_row as *const u8),
-        ("snn_gaussian_row", random::snn_gaussian_row as *const u8),
+        ("snn_matmul", matmul as matmul::MatmulFn as *const u8),
+        ("snn_uniform_row", random::snn_uniform_row as random::RowFn as *const u8),
+        ("snn_gaussian_row", random::snn_gaussian_row as random::RowFn as *const u8),
+        ("snn_exp", snn_exp as *const u8),
+        ("snn_ln", snn_ln as *const u8),
+        ("snn_tanh", snn_tanh as *const u8),
+        ("snn_sigmoid", snn_sigmoid as *const u8),
+        ("snn_exprel", snn_exprel as *const u8),
         ("snn_sin", snn_sin as *const u8),
         ("snn_cos", snn_cos as *const u8),
         ("snn_arctan", snn_arctan as *const u8),
         ("snn_pow", snn_pow as *const u8),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbols_have_the_same_names_in_both_modes_and_differ_in_the_product() {
+        let (fast, strict) = (symbols(false), symbols(true));
+        assert!(fast.iter().zip(&strict).all(|(a, b)| a.0 == b.0 && (a.1 == b.1) == (a.0 != "snn_matmul")));
+        assert!(fast.iter().all(|(name, code)| name.starts_with("snn_") && !code.is_null()));
+    }
+
+    #[test]
+    fn scalar_functions_are_those_of_math() {
+        for x in [-3.0f32, -0.1, 0.4, 2.0] {
+            assert_eq!(snn_exp(x).to_bits(), math::exp(x).to_bits());
+            assert_eq!(snn_sin(x).to_bits(), math::sin(x).to_bits());
+            assert_eq!(snn_pow(x, 3.0).to_bits(), math::pow(x, 3.0).to_bits());
+        }
+    }
 }

@@ -1,5 +1,17 @@
 //! Training, evaluation, checkpoints. Update rules are not here: they are part of the compiled program.
+//!
+//! What a program offers by convention, each if it has it:
+//!
+//! | output | shape | meaning |
+//! |---|---|---|
+//! | `loss` | one number | mean over the valid samples of the batch |
+//! | `prediction` | `[sample, classes]` | the largest is the answer |
+//! | `count.NAME` | one number | spikes of population NAME in the valid samples, over all steps |
 
 pub mod checkpoint;
 pub mod evaluate;
+pub mod metrics;
 pub mod trainer;
+
+#[cfg(test)]
+mod tests;

@@ -108,13 +108,22 @@ pub(super) fn metric(cx: &mut Cx, expr: &ast::Expr) -> Option<String> {
     None
 }
 
-/// `record spikes(e, i)`, `record h.v`, `record h[0..5].v`, `record *.v`; several records for several populations.
+/// `record spikes(e, i)`, `record spikes` of `one(…)`, `record h.v`, `record h[0..5].v`, `record *.v`; several records for several populations.
 pub(super) fn record<'a>(cx: &mut Cx<'a>, model: ModelId, expr: &'a ast::Expr) -> Vec<Record> {
     match &expr.kind {
         ExprKind::Call { callee, args }
             if callee.segments.len() == 1 && callee.segments[0].text == "spikes" =>
         {
             args.iter().filter_map(|arg| spikes(cx, model, &arg.value)).collect()
+        }
+        ExprKind::Name(path)
+            if path.segments.len() == 1
+                && path.segments[0].text == "spikes"
+                && cx.program.models[model.idx()].name == super::ONE =>
+        {
+            let value = in_model(cx, model, |cx| measures::fired(cx, hir::PopId(0), expr.span));
+            let record = |value| Record { name: "spikes".to_string(), value, range: None, events: true };
+            value.map(record).into_iter().collect()
         }
         ExprKind::Range { base, start, end, member } => {
             let range = Range { expr, base, start, end, member: member.as_ref() };

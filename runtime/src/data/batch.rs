@@ -1,0 +1,190 @@
+//! Batches: gathers samples of a data set into what a program reads. Checks once that data and program fit together.
+
+use super::{Dataset, Target};
+use crate::engine::{self, INPUT};
+use crate::error::{Result, RuntimeError};
+use crate::program::{BufferInfo, Program};
+
+/// Gathers batches; its buffers are allocated once.
+pub struct Batcher<'a> {
+    data: &'a Dataset,
+    /// Steps and width of the program's `target`, if it reads one.
+    target: Option<(usize, usize)>,
+    x: Vec<f32>,
+    y: Vec<f32>,
+}
+
+impl<'a> Batcher<'a> {
+    /// For a program that reads the data from its first data input, and `target`, if it has that. Errors of [`fits`].
+    pub fn new(data: &'a Dataset, program: &Program) -> Result<Batcher<'a>> {
+        fits(data, program)?;
+        let target = target_size(program);
+        let batch = program.plan.batch();
+        let y = target.map_or(0, |(steps, width)| batch * steps * width);
+        Ok(Batcher {
+            data,
+            target,
+            x: Vec::with_capacity(batch * data.sample_len()),
+            y: Vec::with_capacity(y),
+        })
+    }
+
+    /// Gathers the samples with these indices.
+    pub fn fill(&mut self, indices: &[u32]) {
+        self.x.clear();
+        self.y.clear();
+        for &idx in indices {
+            self.x.extend_from_slice(self.data.sample(idx as usize));
+        }
+        let Some((steps, width)) = self.target else { return };
+        match &self.data.target {
+            Target::Classes { labels, .. } => {
+                self.y.resize(indices.len() * steps * width, 0.0);
+                for (row, &idx) in self.y.chunks_exact_mut(steps * width).zip(indices) {
+                    let class = labels[idx as usize] as usize;
+                    row.chunks_exact_mut(width).for_each(|step| step[class] = 1.0);
+                }
+            }
+            Target::Values { y, width } => {
+                for &idx in indices {
+                    self.y.extend_from_slice(&y[idx as usize * width..(idx as usize + 1) * width]);
+                }
+            }
+            Target::None => self.y.resize(indices.len() * steps * width, 0.0),
+        }
+    }
+
+    /// What was gathered last, for [`crate::engine::Engine::run`].
+    pub fn inputs(&self) -> [(&str, &[f32]); 2] {
+        [(INPUT, &self.x), ("target", &self.y)]
+    }
+}
+
+/// Whether samples and targets have the sizes that a program reads: E0903 if widths or steps disagree, E0909 if there are
+/// more classes than the program compares with. A program may read no data, or no targets.
+pub fn fits(data: &Dataset, program: &Program) -> Result<()> {
+    if let Some(info) = engine::input(program, INPUT) {
+        let binding = program.inputs.iter().find(|b| std::ptr::eq(&program.plan.buffers[b.buffer], info));
+        check_input(data, binding.map_or(INPUT, |b| &b.name), info)?;
+    }
+    match target_size(program) {
+        Some((steps, width)) => check_target(data, steps, width),
+        None => Ok(()),
+    }
+}
+
+/// Steps and width of the program's target.
+fn target_size(program: &Program) -> Option<(usize, usize)> {
+    program.input("target").map(|info| (info.time.unwrap_or(1), info.width()))
+}
+
+fn check_input(data: &Dataset, input: &str, info: &BufferInfo) -> Result<()> {
+    // Files do not say which axis is time; a stream of the right shape is taken as one.
+    let (steps, width) = match (data.steps, info.time) {
+        (None, Some(_)) if data.shape.len() > 1 => (Some(data.shape[0]), data.shape[1..].iter().product()),
+        _ => (data.steps, data.width()),
+    };
+    if steps == info.time && width == info.width() {
+        return Ok(());
+    }
+    let say = |steps: Option<usize>, width: usize| match steps {
+        Some(steps) => format!("{steps} steps of {width} numbers"),
+        None => format!("{width} numbers"),
+    };
+    let (has, wants) = (say(steps, width), say(info.time, info.width()));
+    let message = format!("a sample of data `{}` is {has}, input `{input}` reads {wants}", data.name);
+    let help = match (steps, info.time) {
+        (None, Some(_)) => "the data do not change with time: declare the input without `stream`".into(),
+        (Some(_), None) => "the data change with time: declare the input with `stream`".into(),
+        (Some(steps), Some(time)) if steps != time => format!("set `steps {steps}` in the job"),
+        _ => format!("declare the input as `{input}: [{width}]`"),
+    };
+    Err(RuntimeError::new("E0903", message).help(help))
+}
+
+fn check_target(data: &Dataset, steps: usize, width: usize) -> Result<()> {
+    match &data.target {
+        Target::Classes { n, .. } if *n > width => {
+            let message = format!("data `{}` have {n} classes, the loss compares with {width}", data.name);
+            Err(RuntimeError::new("E0909", message)
+                .help(format!("the output needs {n} neurons, one for each class")))
+        }
+        Target::Values { width: has, .. } if *has != steps * width => {
+            let wants = steps * width;
+            let message =
+                format!("a target of data `{}` is {has} numbers, the loss compares with {wants}", data.name);
+            Err(RuntimeError::new("E0903", message).help("targets and output need the same shape"))
+        }
+        Target::None => {
+            let message = format!("data `{}` have no targets, the loss compares with some", data.name);
+            Err(RuntimeError::new("E0903", message).help("name the targets in the `data` declaration"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::fixture;
+
+    fn classes(n: usize) -> Target {
+        Target::Classes { labels: vec![0, n as u32 - 1, 1], n, names: None }
+    }
+
+    fn data(width: usize, target: Target) -> Dataset {
+        Dataset::new("d", (0..3 * width).map(|i| i as f32).collect(), 3, vec![width], target).unwrap()
+    }
+
+    #[test]
+    fn batches_hold_samples_and_one_hot_targets() {
+        let program = fixture::logistic::<4, 3, 2>(2);
+        let data = data(4, classes(3));
+        let mut batcher = Batcher::new(&data, &program).unwrap();
+        for _ in 0..2 {
+            batcher.fill(&[1, 0]);
+            let [(_, x), (_, y)] = batcher.inputs();
+            assert_eq!(x, [4.0, 5.0, 6.0, 7.0, 0.0, 1.0, 2.0, 3.0]);
+            assert_eq!(y, [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
+        }
+    }
+
+    #[test]
+    fn numbers_as_targets_are_handed_on() {
+        let program = fixture::logistic::<4, 2, 2>(2);
+        let data = data(4, Target::Values { y: (0..6).map(|i| i as f32).collect(), width: 2 });
+        let mut batcher = Batcher::new(&data, &program).unwrap();
+        batcher.fill(&[2, 1]);
+        assert_eq!(batcher.inputs()[1].1, [4.0, 5.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn disagreement_is_explained() {
+        let program = fixture::logistic::<4, 3, 2>(2);
+        let error = |data: Dataset| {
+            let error = Batcher::new(&data, &program).err().unwrap();
+            (error.code, error.help.unwrap())
+        };
+        assert_eq!(error(data(5, classes(3))), ("E0903", "declare the input as `x: [5]`".into()));
+        assert_eq!(error(data(4, classes(4))).0, "E0909");
+        assert_eq!(error(data(4, Target::Values { y: vec![0.0; 3], width: 1 })).0, "E0903");
+        let mut stream = data(4, classes(3));
+        stream.steps = Some(1);
+        assert!(error(stream).1.contains("with `stream`"));
+    }
+
+    #[test]
+    fn a_file_of_the_shape_of_a_stream_is_one() {
+        let program = fixture::echo();
+        let target = || Target::Values { y: vec![0.0; 3], width: 1 };
+        let of = |shape: &[usize]| {
+            Dataset::new("d", vec![0.0; 3 * shape.iter().product::<usize>()], 3, shape.to_vec(), target())
+                .unwrap()
+        };
+        assert!(Batcher::new(&of(&[3, 2]), &program).is_ok());
+        assert!(Batcher::new(&of(&[3, 2]).streamed().unwrap(), &program).is_ok());
+        let help = |data: Dataset| Batcher::new(&data, &program).err().unwrap().help.unwrap();
+        assert_eq!(help(of(&[5, 2])), "set `steps 5` in the job");
+        assert!(help(of(&[6])).contains("without `stream`"));
+    }
+}

@@ -1,0 +1,186 @@
+//! Gradients of independent programs: AR-LIF, the membrane potential rectifier, a small LIF network. Each must hold in the f64
+//! interpreter, the f32 interpreter and in machine code. Traces of single neurons are in `tests/suite/neurons/*_golden.snn`.
+//!
+//! AR-LIF (Huang et al. 2025) and MPR (Guo et al. 2022): computed once in double precision by programs written from the
+//! released code, printed to nine decimals. The LIF network: `tests/golden/lif_net.py`, by PyTorch in double precision.
+
+use crate::differential::{Given, compiled, interpreted};
+use libtest_mimic::{Failed, Trial};
+use snn_compiler::analyze::Overrides;
+use snn_compiler::diag::{Diagnostics, render};
+use snn_compiler::interp::Number;
+use snn_compiler::net::Net;
+use snn_compiler::pipeline::{self, Options, Purpose};
+use snn_compiler::source::Sources;
+
+/// The trials.
+pub fn trials() -> Vec<Trial> {
+    let trial = |name: &str, run: fn() -> Result<(), String>| {
+        Trial::test(format!("golden: gradients of {name}"), move || run().map_err(Failed::from))
+    };
+    vec![
+        trial("AR-LIF", ar_lif),
+        trial("the rectified membrane without leak", rectified),
+        trial("the rectified membrane with leak", rectified_with_leak),
+        trial("a LIF network", lif_net),
+    ]
+}
+
+/// Values of outputs or parameters by name.
+type Named<'a> = &'a [(&'a str, &'a [f64])];
+
+/// Runs the gradient net of a program's training on all engines and compares outputs.
+fn check(text: &str, given: &Given, width: usize, params: Named, expected: Named) -> Result<(), String> {
+    let (mut sources, mut diags) = (Sources::new(), Diagnostics::new());
+    let file = sources.add("golden.snn", text);
+    let checked = pipeline::check(&mut sources, file, &Overrides::default(), &mut diags);
+    if diags.has_errors() {
+        return Err(render::to_text(&diags, &sources, false));
+    }
+    let job = &checked.program.jobs[0];
+    let model = &checked.program.models[job.model.idx()];
+    let purpose = Purpose::Gradient { relaxed: false };
+    let net = pipeline::net(model, job, purpose, job.batch, width)?.net;
+    let params = arrays(&net, params)?;
+    // Parameters are stored in f32, for the interpreter too.
+    compare("f64", interpreted::<f64>(&net, given, &params, job.batch), expected, 1e-6)?;
+    compare("f32", interpreted::<f32>(&net, given, &params, job.batch), expected, 1e-5)?;
+    for strict in [true, false] {
+        let options = Options { strict, vector: true };
+        let got = compiled(&net, given, &params, job.batch, options, 1)?;
+        compare(if strict { "strict" } else { "fast" }, got, expected, 1e-5)?;
+    }
+    Ok(())
+}
+
+fn arrays(net: &Net, params: Named) -> Result<Vec<Vec<f32>>, String> {
+    let of = |name: &str| {
+        let (_, values) =
+            params.iter().find(|(known, _)| *known == name).ok_or_else(|| format!("no values for {name}"))?;
+        Ok(values.iter().map(|value| *value as f32).collect())
+    };
+    net.params.iter().map(|param| of(&param.name)).collect()
+}
+
+fn compare<N: Number>(
+    engine: &str,
+    got: Vec<(String, Vec<N>)>,
+    expected: Named,
+    tolerance: f64,
+) -> Result<(), String> {
+    for (name, expected) in expected {
+        let (_, values) =
+            got.iter().find(|(known, _)| known == name).ok_or_else(|| format!("no output {name}"))?;
+        let is_near = |(a, b): (&N, &f64)| (a.to_f64() - b).abs() <= tolerance * b.abs().max(1.0);
+        if values.len() != expected.len() || !values.iter().zip(*expected).all(is_near) {
+            return Err(format!("{engine}: {name} is {values:?}, not {expected:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// One neuron whose input at step `t` is weight `t`, so that gradients of weights are those of the input. The loss is the sum of
+/// `(t + 1) * fired`.
+fn one_neuron(neuron: &str, steps: usize) -> (String, Given) {
+    let text = format!(
+        "model One {{
+            input x: [{steps}] stream
+            let h = {neuron}
+            x -> h : dense
+            output h
+        }}
+        data none = std.data.npy(x = \"none.npy\")
+        train One on none {{
+            steps {steps}   batch 1
+            loss sum(sum((step_index + 1) * h.fired, over = time), over = population)
+        }}"
+    );
+    let values = (0..steps * steps).map(|at| if at / steps == at % steps { 1.0 } else { 0.0 }).collect();
+    (text, vec![("x".into(), values), ("mask".into(), vec![1.0])])
+}
+
+fn ar_lif() -> Result<(), String> {
+    let (text, given) = one_neuron("ArLif[1]", 6);
+    let x = [0.8, 0.9, 1.5, -0.3, 1.2, 0.4];
+    let params: Named = &[("x->h.weight", &x), ("h.a", &[0.3]), ("h.c", &[1.0])];
+    let expected: Named = &[
+        ("loss", &[7.0]),
+        ("grad x->h.weight", &[0.665634102, 0.542166674, 2.120215064, 2.5, 4.55571914, 0.0]),
+        ("grad h.a", &[-5.26212341]),
+        ("grad h.c", &[-0.032424127]),
+    ];
+    check(&text, &given, 0, params, expected)
+}
+
+fn rectified() -> Result<(), String> {
+    let (text, given) = one_neuron("MprIf[1](lambda = 1)", 5);
+    let expected: Named = &[
+        ("loss", &[2.0]),
+        ("grad x->h.weight", &[1.133088561, 0.257390739, 6.811049124, 6.811049124, 6.811049124]),
+    ];
+    check(&text, &given, 0, &[("x->h.weight", &[0.3, 0.35, 0.2, -0.4, 0.9])], expected)
+}
+
+fn rectified_with_leak() -> Result<(), String> {
+    let (text, given) = one_neuron("MprIf[1](lambda = 0.25)", 5);
+    let expected: Named = &[
+        ("loss", &[5.0]),
+        ("grad x->h.weight", &[1.060971135, 2.639169919, 3.561661472, 0.927539438, 3.710157751]),
+    ];
+    check(&text, &given, 0, &[("x->h.weight", &[0.3, 0.35, 0.2, -0.4, 0.9])], expected)
+}
+
+fn lif_net() -> Result<(), String> {
+    let text = "model Net {
+            input x: [3]
+            let h = Lif[4](tau = 10 ms)
+            let y = Integrator[2](tau = 20 ms)
+            x -> h : dense
+            h -> y : dense
+            output y.v
+        }
+        data none = std.data.npy(x = \"none.npy\", y = \"none.npy\")
+        train Net on none { steps 6   dt 1 ms   batch 2   loss cross_entropy(mean(y.v)) }";
+    let given: Given = vec![
+        ("x".into(), vec![0.9, 0.3, 0.6, 0.2, 0.8, 0.5]),
+        ("target".into(), vec![1.0, 0.0, 0.0, 1.0]),
+        ("mask".into(), vec![1.0, 1.0]),
+    ];
+    // Stored [pre][post].
+    let w = [0.8, 0.2, 0.6, 0.5, 0.4, 0.9, -0.3, 0.5, 0.3, 0.5, 0.7, 0.5];
+    let u = [0.5, -0.3, -0.4, 0.6, 0.3, 0.1, 0.2, -0.2];
+    let expected: Named = &[
+        ("loss", &[0.17573012308053293]),
+        (
+            "grad x->h.weight",
+            &[
+                -0.08124861107042491,
+                0.06373320172976243,
+                -0.015295548693476907,
+                -0.02424947313508432,
+                0.13846294176115415,
+                -0.22557264172390248,
+                0.03201467334923917,
+                0.07298138640128544,
+                0.02860716534536463,
+                -0.08091971999707,
+                0.008359562327881126,
+                0.024365956633100552,
+            ],
+        ),
+        (
+            "grad h->y.weight",
+            &[
+                -0.031659742576071015,
+                0.03165974257607107,
+                0.23482179133758266,
+                -0.23482179133758263,
+                -0.10251394061043838,
+                0.10251394061043842,
+                0.06616645397421692,
+                -0.06616645397421689,
+            ],
+        ),
+    ];
+    check(text, &given, 2, &[("x->h.weight", &w), ("h->y.weight", &u)], expected)
+}
