@@ -1,7 +1,7 @@
 //! The relaxed net: each spike is the primitive of its surrogate instead of a step, so that the surrogate gradient is the
 //! true gradient and finite differences can check it.
 
-use crate::net::Net;
+use crate::net::{Net, taint};
 use crate::step::ops::Pw;
 use crate::step::{Fragment, Graph, Op, ValId};
 
@@ -10,9 +10,9 @@ use crate::step::{Fragment, Graph, Op, ValId};
 /// A spike becomes `Custom` with the value of the primitive and the declared derivative as its rule: the check compares
 /// what was declared. Selections by a spike become `c a + (1 - c) b`, as their derivative says.
 pub fn relax(net: &mut Net) -> Result<(), String> {
-    for scan in &mut net.scans {
-        let spiking = spiking_states(&scan.body, scan.states.iter().map(|s| s.next).collect());
-        let map = relax_graph(&mut scan.body, &spiking)?;
+    let taint = taint::of_net(net);
+    for (scan, taint) in net.scans.iter_mut().zip(&taint.bodies) {
+        let map = relax_graph(&mut scan.body, taint)?;
         for state in &mut scan.states {
             (state.init, state.next) = (map[state.init.idx()], map[state.next.idx()]);
         }
@@ -25,51 +25,22 @@ pub fn relax(net: &mut Net) -> Result<(), String> {
             };
         }
     }
-    let map = relax_graph(&mut net.graph, &[])?;
+    let map = relax_graph(&mut net.graph, &taint.net)?;
     for output in &mut net.outputs {
         output.val = map[output.val.idx()];
     }
     Ok(())
 }
 
-/// Which states hold something that comes from a spike.
-fn spiking_states(body: &Graph, next: Vec<ValId>) -> Vec<bool> {
-    let mut states = vec![false; next.len()];
-    loop {
-        let tainted = tainted(body, &states);
-        let now: Vec<bool> = next.iter().map(|v| tainted[v.idx()]).collect();
-        if now == states {
-            return states;
-        }
-        states = now;
-    }
-}
-
-/// Values that are 0 or 1 because of a spike: spikes and what selects, multiplies or passes them on.
-fn tainted(graph: &Graph, states: &[bool]) -> Vec<bool> {
-    let mut tainted: Vec<bool> = Vec::with_capacity(graph.nodes.len());
-    for node in &graph.nodes {
-        let from_args = node.args.iter().any(|a| tainted[a.idx()]);
-        tainted.push(match node.op {
-            Op::Spike { surrogate, .. } => surrogate.is_some(),
-            Op::Prev(s) => states.get(s).copied().unwrap_or(false),
-            Op::Pointwise(op) => from_args && !op.info().flat,
-            Op::Detach => false,
-            _ => from_args,
-        });
-    }
-    tainted
-}
-
-fn relax_graph(graph: &mut Graph, states: &[bool]) -> Result<Vec<ValId>, String> {
-    let tainted = tainted(graph, states);
+/// `taint`: which values come from a spike.
+fn relax_graph(graph: &mut Graph, taint: &[bool]) -> Result<Vec<ValId>, String> {
     let old = std::mem::take(&mut graph.nodes);
     let mut map: Vec<ValId> = Vec::with_capacity(old.len());
     for (at, node) in old.into_iter().enumerate() {
         let args: Vec<ValId> = node.args.iter().map(|a| map[a.idx()]).collect();
         let val = match node.op {
             Op::Spike { surrogate: Some(s), .. } => relaxed_spike(graph, s, args[0])?,
-            Op::Pointwise(Pw::Select) if tainted[node.args[0].idx()] => {
+            Op::Pointwise(Pw::Select) if taint[node.args[0].idx()] => {
                 let c = graph.pointwise(Pw::Mul, &[args[0], args[1]]);
                 let one = graph.constant(1.0);
                 let rest = graph.pointwise(Pw::Sub, &[one, args[0]]);

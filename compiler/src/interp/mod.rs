@@ -10,7 +10,6 @@ mod net;
 mod node;
 mod number;
 mod scan;
-mod taint;
 mod tangent;
 #[cfg(test)]
 mod tests;

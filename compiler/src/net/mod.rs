@@ -15,6 +15,7 @@
 
 pub mod passes;
 pub mod print;
+pub(crate) mod taint;
 pub mod verify;
 
 use crate::step::{Graph, Input, Param, State, ValId};

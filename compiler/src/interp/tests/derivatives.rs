@@ -105,6 +105,22 @@ fn check_transpose(net: &Net, seed: u64, window: Option<usize>) -> f64 {
 }
 
 #[test]
+fn a_relaxed_net_is_what_relaxed_runs_compute() {
+    for seed in 0..SEEDS {
+        let net = net_with_loss(seed, false);
+        let mut rewritten = net.clone();
+        crate::differentiate::relax(&mut rewritten).unwrap();
+        let point = Point::new(&net, seed);
+        let loss = |net: &Net, relaxed: bool| {
+            let mode = Mode { relaxed, ..Mode::default() };
+            point.run(net, 0.0, &mode).output(net, "loss").unwrap().data[0]
+        };
+        let (a, b) = (loss(&net, true), loss(&rewritten, false));
+        assert!((a - b).abs() <= 1e-12 * a.abs().max(1.0), "seed {seed}: {a} and {b}\n{net}");
+    }
+}
+
+#[test]
 fn tangents_of_random_nets_are_differences_of_frozen_runs() {
     (0..SEEDS).for_each(|seed| check_differences(&net_with_loss(seed, false), seed, false));
 }

@@ -1,11 +1,11 @@
-//! Which values come from a spike through differentiable operations: there a selection must be evaluated as the weighted
-//! sum that its derivative belongs to. Decided once for each graph, through states and into and out of scans.
+//! Which values come from a spike through differentiable operations: there a selection is relaxed to the weighted sum that its
+//! derivative belongs to. Decided once for each graph, through states and into and out of scans.
 
-use crate::net::{Net, ScanOut};
+use super::{Net, ScanOut};
 use crate::step::{Graph, Op, State};
 
 /// For every value whether it comes from a spike.
-pub(super) struct Taint {
+pub(crate) struct Taint {
     /// Of the net.
     pub net: Vec<bool>,
     /// Of the body of each scan.
@@ -13,7 +13,7 @@ pub(super) struct Taint {
 }
 
 /// Of a net and all its scans. A scan stands before everything that reads it, so one pass is enough.
-pub(super) fn of_net(net: &Net) -> Taint {
+pub(crate) fn of_net(net: &Net) -> Taint {
     let mut taint = Taint { net: Vec::new(), bodies: vec![Vec::new(); net.scans.len()] };
     for node in &net.graph.nodes {
         let args: Vec<bool> = node.args.iter().map(|a| taint.net[a.idx()]).collect();
@@ -41,7 +41,7 @@ pub(super) fn of_net(net: &Net) -> Taint {
 }
 
 /// Of a step or the body of a scan, whose inputs may come from spikes too: until the states do not change any more.
-pub(super) fn of_body(body: &Graph, states: &[State], inputs: &[bool]) -> Vec<bool> {
+pub(crate) fn of_body(body: &Graph, states: &[State], inputs: &[bool]) -> Vec<bool> {
     let mut carried = vec![false; states.len()];
     loop {
         let mut taint: Vec<bool> = Vec::with_capacity(body.nodes.len());
