@@ -62,12 +62,7 @@ fn run(path: &Path) -> Result<(), Failed> {
     let loaded = loaded(path)?;
     let common = common();
     let mut runner = Runner::new(&loaded, &common).map_err(|f| f.text)?;
-    for test in &loaded.checked.program.tests {
-        let report = snnc::testing::test(&mut runner, test).map_err(|f| f.text)?;
-        if let Some(why) = report.failed {
-            return Err(why.into());
-        }
-    }
+    tests(&loaded, &mut runner)?;
     // Programs whose data are files given by the user are checked only.
     let shipped = |job: &snn_compiler::hir::Job| {
         job.data.is_none_or(|(idx, _)| loaded.checked.program.data[idx].source == "digits")
@@ -78,25 +73,35 @@ fn run(path: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Every block marked `snn` is a program without errors whose tests hold.
+/// Every block marked `snn` is a program without errors whose tests hold; `snn continued` goes on with the one before.
 fn documented(path: &Path) -> Result<(), Failed> {
     let text = std::fs::read_to_string(path)?;
-    for (number, block) in text.split("```snn\n").skip(1).enumerate() {
-        let program = block.split("```").next().unwrap_or("");
-        let dir = std::env::temp_dir().join(format!("snn-docs-{}", std::process::id()));
-        std::fs::create_dir_all(&dir)?;
+    let dir = std::env::temp_dir().join(format!("snn-docs-{}", std::process::id()));
+    std::fs::create_dir_all(&dir)?;
+    let mut program = String::new();
+    for (number, block) in text.split("```snn").skip(1).enumerate() {
+        let (mark, body) = block.split_once('\n').unwrap_or(("", ""));
+        if mark.trim() != "continued" {
+            program.clear();
+        }
+        program.push_str(body.split("```").next().unwrap_or(""));
         let file = dir.join(format!("{}-{number}.snn", path.file_stem().unwrap_or_default().display()));
-        std::fs::write(&file, program)?;
+        std::fs::write(&file, &program)?;
         let loaded = loaded(&file)?;
         let common = common();
-        let mut runner = Runner::new(&loaded, &common).map_err(|f| f.text)?;
-        for test in &loaded.checked.program.tests {
-            let report = snnc::testing::test(&mut runner, test).map_err(|f| f.text)?;
-            if let Some(why) = report.failed {
-                return Err(why.into());
-            }
-        }
+        tests(&loaded, &mut Runner::new(&loaded, &common).map_err(|f| f.text)?)?;
         std::fs::remove_file(&file)?;
+    }
+    Ok(())
+}
+
+/// The tests that a program declares.
+fn tests(loaded: &Loaded, runner: &mut Runner) -> Result<(), Failed> {
+    for test in &loaded.checked.program.tests {
+        let report = snnc::testing::test(runner, test).map_err(|f| f.text)?;
+        if let Some(why) = report.failed {
+            return Err(why.into());
+        }
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("tidy: files are of readable size", sizes),
         Trial::test("tidy: imports follow the map", imports),
         Trial::test("tidy: the standard library is the folder", stdlib),
+        Trial::test("tidy: the standard library is documented", documented),
         Trial::test("tidy: programs are in canonical layout", layout),
         Trial::test("tidy: every error of the compiler has a program", codes),
     ]
@@ -38,6 +39,26 @@ fn headers() -> Result<(), Failed> {
 fn sizes() -> Result<(), Failed> {
     let long = |p: &PathBuf| std::fs::read_to_string(p).is_ok_and(|t| t.lines().count() > LINES);
     all("too long", sources().iter().filter(|p| long(p)).map(|p| name(p)).collect())
+}
+
+/// `docs/language.md` names whatever the standard library declares.
+fn documented() -> Result<(), Failed> {
+    let page = std::fs::read_to_string(root().join("docs/language.md"))?;
+    let mut bad = Vec::new();
+    for path in files(&root().join("stdlib"), "snn") {
+        let text = std::fs::read_to_string(&path)?;
+        for line in text.lines() {
+            let mut words = line.splitn(2, ' ');
+            let is_item = ["neuron", "reset", "surrogate", "fn", "init", "optimizer", "circuit"]
+                .contains(&words.next().unwrap_or(""));
+            let rest = words.next().unwrap_or("");
+            let name = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("");
+            if is_item && !page.contains(&format!("`{name}`")) {
+                bad.push(name.to_string());
+            }
+        }
+    }
+    all("not in docs/language.md", bad)
 }
 
 fn imports() -> Result<(), Failed> {

@@ -212,7 +212,7 @@ model M()
 fn jobs_have_free_settings() {
     check(
         "train M on d.train { steps 20   dt 1 ms   batch 64 gradient tbptt(10) loss cross_entropy(mean(y.v)) + 1e-3 * r(h)\n\
-         clip 1 early_stop(patience = 5) optimizer adam(lr = cosine(2e-3, 1e-4)), seed 7 }",
+         clip 1 early_stop(patience = 5) optimizer adam(lr = cosine(2e-3, 1e-4)), seed 7 steps 9 }",
         "
 Train M on d.train
   steps [20]
@@ -223,7 +223,8 @@ Train M on d.train
   clip [1]
   early_stop [(call early_stop patience=5)]
   optimizer [(call adam lr=(call cosine 2e-3 1e-4))]
-  seed [7]",
+  seed [7]
+  steps [9]",
     );
     check(
         "train M on d { steps 20, dt 1 ms, metric a, loss, b, gradient bptt, clip -1, loss (a + b) * 2, early_stop(p = 1) }",
