@@ -4,7 +4,7 @@
 use crate::job::{Ready, Runner};
 use crate::load::Failure;
 use crate::report::JobReport;
-use snn_compiler::hir::{Job, JobKind};
+use snn_compiler::hir::{Job, JobKind, TrainSettings};
 use snn_compiler::interp::{Array, Call, Inputs, Mode, NetRun, Results};
 use snn_compiler::net::{Net, Sink};
 use snn_compiler::pipeline::Purpose;
@@ -39,12 +39,15 @@ pub fn gradcheck(runner: &mut Runner) -> Result<JobReport, Failure> {
     };
     let data = &split.train;
     let batch = BATCH.min(data.samples);
+    // Differences know no windows: they check the whole gradient, the transpose test the one that is cut.
+    let whole = Job { train: job.train.clone().map(|t| TrainSettings { window: None, ..t }), ..job.clone() };
     let mut relaxed =
-        runner.compile(&job, Purpose::Gradient { relaxed: true }, batch, data.target_width())?;
+        runner.compile(&whole, Purpose::Gradient { relaxed: true }, batch, data.target_width())?;
+    let in_one = runner.compile(&whole, Purpose::Gradient { relaxed: false }, batch, data.target_width())?;
     let plain = runner.compile(&job, Purpose::Gradient { relaxed: false }, batch, data.target_width())?;
     let mut weights = Weights::zeroed(relaxed.engine.program())?;
     runner.initialize(&job, &relaxed, &mut weights, Some(data))?;
-    let rows = rows(&job, &mut relaxed, &plain, &mut weights, data, batch)?;
+    let rows = rows(&job, &mut relaxed, &in_one, &mut weights, data, batch)?;
     let transpose = transpose(&job, &plain, &weights, data, batch)?;
     let mut report = runner.report(&job, "train");
     report.job = "gradcheck";
@@ -105,7 +108,8 @@ fn rows(
         let grad = &base.values[output.val.idx()];
         let mut along = 0.0;
         let (mut up, mut down) = (params.clone(), params.clone());
-        let scale = params[p].data.iter().map(|v| v * v).sum::<f64>().sqrt().max(1e-3);
+        let norm = params[p].data.iter().map(|v| v * v).sum::<f64>().sqrt();
+        let scale = if norm > 0.0 { norm } else { 1e-3 };
         let step = 1e-5 * scale / (params[p].data.len() as f64).sqrt();
         for (k, g) in grad.data.iter().enumerate() {
             let direction = (k as f64 * 12.9898 + p as f64).sin();

@@ -5,5 +5,6 @@ pub mod corpus;
 pub mod differential;
 pub mod errors;
 pub mod golden;
+pub mod gradients;
 pub mod snapshots;
 pub mod tidy;
