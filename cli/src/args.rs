@@ -93,7 +93,7 @@ pub struct Common {
     #[arg(long)]
     pub seed: Option<u64>,
     /// Threads; 0: one for each processor. Results do not depend on it.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = threads)]
     pub threads: usize,
     /// Replaces a `param` of the file: name=value.
     #[arg(short = 'p', value_name = "NAME=VALUE")]
@@ -119,6 +119,16 @@ pub struct Common {
     /// Sums in documented order: bit-identical with the reference interpreter, slower.
     #[arg(long)]
     pub strict: bool,
+}
+
+/// More threads than this are a slip of the hand, and more than most systems start.
+const MAX_THREADS: usize = 1024;
+
+fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(threads) if threads <= MAX_THREADS => Ok(threads),
+        _ => Err(format!("a number from 0 to {MAX_THREADS} is wanted")),
+    }
 }
 
 /// Names of stages.

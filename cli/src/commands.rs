@@ -15,6 +15,9 @@ use std::sync::atomic::Ordering;
 
 /// Runs a command line; gives the exit code.
 pub fn run(cli: Cli) -> i32 {
+    // Where files may not grow beyond a limit, writing shall fail with a message instead of ending the process.
+    #[cfg(unix)]
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Default::default());
     match cli.command {
         Command::Run(r) => jobs(&r, &[JobKind::Train, JobKind::Evaluate, JobKind::Simulate], false),
         Command::Train(r) => jobs(&r, &[JobKind::Train], false),
@@ -140,21 +143,24 @@ fn check(file: &Path, memory: bool, common: &Common) -> Result<Vec<JobReport>, F
             JobKind::Evaluate => Purpose::Evaluate,
             JobKind::Simulate => Purpose::Simulate,
         };
-        let ready = runner.compile(job, purpose, if data.is_some() { job.batch } else { 1 }, classes)?;
-        let plan = &ready.engine.program().plan;
-        report::out(&format!(
-            "{:?} {}: {:.2} MB (parameters {:.2}, optimizer {:.2}, shared {:.2}, {} shards of {:.2})\n",
-            job.kind,
-            runner.model(job).name,
-            plan.bytes() as f64 / 1e6,
-            plan.param_floats as f64 * 4e-6,
-            plan.slot_floats as f64 * 4e-6,
-            plan.shared_floats as f64 * 4e-6,
-            plan.shards,
-            plan.shard_floats as f64 * 4e-6,
-        ));
+        let batch = data.as_ref().map_or(1, |(s, _)| job.batch.min(s.train.samples).max(1));
+        let (_, program) = runner.program(job, purpose, batch, classes)?;
+        report::out(&format!("{:?} {}: {}\n", job.kind, runner.model(job).name, memory_text(&program.plan)));
     }
     Ok(Vec::new())
+}
+
+fn memory_text(plan: &snn_runtime::program::MemoryPlan) -> String {
+    let mb = |floats: usize| floats as f64 * 4e-6;
+    format!(
+        "{:.2} MB (parameters {:.2}, optimizer {:.2}, shared {:.2}, {} shards of {:.2})",
+        plan.bytes() as f64 / 1e6,
+        mb(plan.param_floats),
+        mb(plan.slot_floats),
+        mb(plan.shared_floats),
+        plan.shards,
+        mb(plan.shard_floats),
+    )
 }
 
 fn emit(

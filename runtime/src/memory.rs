@@ -59,9 +59,9 @@ fn layout(len: usize) -> Option<Layout> {
 }
 
 fn out_of_memory(len: usize) -> RuntimeError {
-    let bytes = len as u128 * 4;
-    RuntimeError::new("E0908", format!("not enough memory: {bytes} bytes are not available")).help(
-        "a smaller batch, fewer steps or fewer neurons need less; `snnc check` shows what a program needs",
+    let gigabytes = len as f64 * 4e-9;
+    RuntimeError::new("E0908", format!("not enough memory: {gigabytes:.1} GB are not available")).help(
+        "a smaller batch, fewer steps or fewer neurons need less; `snnc check --memory` shows what a program needs",
     )
 }
 
@@ -115,11 +115,11 @@ mod tests {
     }
 
     #[test]
-    fn too_much_is_an_error_with_the_bytes() {
+    fn too_much_is_an_error_with_its_size() {
         for len in [usize::MAX, usize::MAX / 4, 1 << 60] {
             let error = AlignedBuf::zeroed(len).unwrap_err();
             assert_eq!(error.code, "E0908");
-            assert!(error.message.contains(&(len as u128 * 4).to_string()), "{error}");
+            assert!(error.message.contains(&format!("{:.1} GB", len as f64 * 4e-9)), "{error}");
         }
     }
 }

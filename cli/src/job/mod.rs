@@ -18,6 +18,7 @@ use snn_runtime::data::source::{self, ArgValue};
 use snn_runtime::data::{Dataset, Target};
 use snn_runtime::engine::{Engine, Weights};
 use snn_runtime::pool::Pool;
+use snn_runtime::program::Program;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -82,6 +83,20 @@ impl<'a> Runner<'a> {
         Options { strict: self.common.strict, vector: true }
     }
 
+    /// Compiles a net of a job; no memory is reserved yet.
+    pub fn program(
+        &self,
+        job: &Job,
+        purpose: Purpose,
+        batch: usize,
+        classes: usize,
+    ) -> Result<(Staged, Program), Failure> {
+        let staged = pipeline::net(self.model(job), job, purpose, batch, classes)
+            .map_err(|name| Failure::plain("E0806", format!("surrogate `{name}` has no primitive"), None))?;
+        let program = pipeline::compile(&staged.net, &self.options());
+        Ok((staged, program))
+    }
+
     /// Compiles a net of a job.
     pub fn compile(
         &self,
@@ -91,9 +106,7 @@ impl<'a> Runner<'a> {
         classes: usize,
     ) -> Result<Ready, Failure> {
         let start = std::time::Instant::now();
-        let staged = pipeline::net(self.model(job), job, purpose, batch, classes)
-            .map_err(|name| Failure::plain("E0806", format!("surrogate `{name}` has no primitive"), None))?;
-        let program = pipeline::compile(&staged.net, &self.options());
+        let (staged, program) = self.program(job, purpose, batch, classes)?;
         let seconds = start.elapsed().as_secs_f64();
         let engine = Engine::new(Arc::new(program), self.pool.clone())?;
         Ok(Ready { staged, engine, seconds })

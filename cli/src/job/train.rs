@@ -58,7 +58,8 @@ pub fn train(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
     let mut report = runner.report(job, "train");
     match outcome {
         Outcome::Done { loss, accuracy, epochs } => {
-            report.metrics.push(("loss".into(), loss));
+            // There is none if no epoch was asked for.
+            report.metrics.extend(loss.is_finite().then_some(("loss".to_string(), loss)));
             report.metrics.extend(accuracy.map(|a| ("accuracy".to_string(), a)));
             report.metrics.push(("epochs".into(), epochs as f64));
         }

@@ -60,7 +60,10 @@ pub fn parse(bytes: Vec<u8>, place: &str) -> Result<Idx> {
     if found != count {
         let what = if found < count { "the file is truncated" } else { "the file is too long" };
         let offset = header + found.min(count);
-        return wrong(offset, format!("{what}: expected {count} bytes of data for {shape:?}, found {found}"));
+        let message = format!("{what}: expected {count} bytes of data for {shape:?}, found {found}");
+        let help = "the shape is what the header (bytes 0 …) says: images have 3 axes, labels 1; if that is right, \
+                    fetch the file again";
+        return wrong(offset, message).map_err(|e| e.help(help));
     }
     bytes.drain(..header);
     Ok(Idx { shape, data: bytes })
