@@ -50,6 +50,7 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
                 "choose another folder with `--out`"
             }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space and run again",
+            io::ErrorKind::FileTooLarge => "raise the limit on the size of files (`ulimit -f`)",
             _ => "check the folder and the disk",
         };
         RuntimeError::new("E0906", format!("the file cannot be written: {error}")).in_file(path).help(help)
