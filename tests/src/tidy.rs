@@ -5,7 +5,7 @@ use libtest_mimic::{Failed, Trial};
 use std::path::PathBuf;
 
 /// Lines of a file at most.
-const LINES: usize = 800;
+const LINES: usize = 600;
 
 /// One trial for each rule.
 pub fn trials() -> Vec<Trial> {

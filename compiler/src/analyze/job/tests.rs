@@ -101,7 +101,7 @@ fn records_and_reports() {
 fn a_test_measures_one_neuron() {
     let program = jobs(
         "test \"t\" {
-             simulate one(LifUnits[2](tau = 10 ms), I = 250 pA) for 6 steps
+             simulate one(AdEx[2](tauw = 10 ms), I = 250 pA) for 6 steps
              expect V within 0.1 mV of [-70 mV, -69 mV]
              expect rate < 100 Hz
              expect count != 0

@@ -1,0 +1,252 @@
+//! Expressions and statements of HIR. What they are part of is in [`super`].
+
+use super::{InputId, LocalId, ParamId, PopId, StateId, Unit};
+use crate::source::Span;
+use crate::step::ops::{Fold, Pw};
+use snn_runtime::abi::Scalar;
+
+/// An expression.
+#[derive(Clone, Debug)]
+pub struct Expr {
+    /// Which.
+    pub kind: ExprKind,
+    /// Its unit.
+    pub unit: Unit,
+    /// Its index axes (`[]`: one number for all neurons). Sample and time axes are not said here.
+    pub shape: Vec<usize>,
+    /// Where it was written (in the declaration, not where that was put in place).
+    pub span: Span,
+}
+
+/// Axes of a reduction.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Over {
+    /// All index axes of a population.
+    Population,
+    /// Steps. Not inside a step.
+    Time,
+    /// Samples.
+    Batch,
+    /// All of them.
+    All,
+}
+
+/// Reductions of the language.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ReduceOp {
+    /// One of the plain folds.
+    Fold(Fold),
+    /// Arithmetic mean.
+    Mean,
+    /// Mean squared deviation (biased).
+    Variance,
+    /// The value of the last step (`over` is `Time`).
+    Last,
+}
+
+/// A value of another population, after its step.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum TraceRef {
+    /// A state.
+    State(StateId),
+    /// A `let` of its step.
+    Local(LocalId),
+    /// Spikes.
+    Fired,
+}
+
+/// Kinds of expressions.
+#[derive(Clone, Debug)]
+pub enum ExprKind {
+    /// A number, in SI units.
+    Const(f64),
+    /// Length of a step in seconds.
+    Dt,
+    /// `step_index`; the time `t` is `StepIndex * Dt`.
+    StepIndex,
+    /// Number of steps of a presentation.
+    Steps,
+    /// A number of the training run.
+    Scalar(Scalar),
+    /// A parameter.
+    Param(ParamId),
+    /// A state of the population at this point of its step.
+    State(StateId),
+    /// Spikes of the population whose body this is.
+    Fired(PopId),
+    /// A `let` before.
+    Local(LocalId),
+    /// What arrives at a port (index) of the population whose body this is.
+    Port(PopId, usize),
+    /// A data input at this step.
+    Input(InputId),
+    /// What a population emits at this step.
+    Emit(PopId),
+    /// Another value of a population at this step.
+    Trace(PopId, TraceRef),
+    /// The value some steps ago, 0 before the first step.
+    Delayed {
+        /// The value.
+        value: Box<Expr>,
+        /// A constant time, a whole number of steps, not negative.
+        delay: Box<Expr>,
+    },
+    /// One-hot classes or values of the data (jobs only).
+    Target,
+    /// A pointwise operation; operands of shape `[]` are repeated.
+    Pointwise(Pw, Vec<Expr>),
+    /// `[c]` to `[c, h, w]`: each value repeated along the further axes. As many values in a row, `[c * h * w]`, get the axes.
+    Repeat(Box<Expr>),
+    /// `w * x`: `[post, pre]` by all index axes of `x` flattened, to `[post]` or to the shape given.
+    MatVec(Box<Expr>, Box<Expr>),
+    /// A reduction.
+    Reduce {
+        /// How.
+        op: ReduceOp,
+        /// Along what.
+        over: Over,
+        /// Of what.
+        value: Box<Expr>,
+    },
+    /// Constant in the backward pass.
+    Detach(Box<Expr>),
+    /// Value of the first, gradient of the second.
+    StraightThrough(Box<Expr>, Box<Expr>),
+    /// Gradient times a constant.
+    GradScale(Box<Expr>, Box<Expr>),
+    /// `let local = value` for `body`: an argument of a function put in place.
+    Let {
+        /// The name.
+        local: LocalId,
+        /// Its value.
+        value: Box<Expr>,
+        /// Where it is visible.
+        body: Box<Expr>,
+    },
+    /// A function with its own backward: value `forward`; the gradient of argument `k` is `backward[k]`, in which `grad` is the
+    /// gradient of the value. `args` bind `params` in both.
+    Custom {
+        /// Name of the function.
+        name: String,
+        /// Its parameters.
+        params: Vec<LocalId>,
+        /// Their values.
+        args: Vec<Expr>,
+        /// The value.
+        forward: Box<Expr>,
+        /// The gradient of the value.
+        grad: LocalId,
+        /// One gradient for each parameter.
+        backward: Vec<Expr>,
+    },
+    /// A random number for each element (and step and sample in a body).
+    Random {
+        /// `gaussian()` rather than `random()`.
+        gaussian: bool,
+        /// Names the stream; unique in the model for each place of the program.
+        stream: String,
+    },
+    /// In an `init`: index along a logical axis (0: post `i`, 1: pre `j`).
+    Iota(usize),
+}
+
+/// A statement of a population's step.
+#[derive(Clone, Debug)]
+pub struct Stmt {
+    /// Which.
+    pub kind: StmtKind,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// Kinds of statements.
+// A program has few of them; a box would only be in the way.
+#[allow(clippy::large_enum_variant)]
+#[derive(Clone, Debug)]
+pub enum StmtKind {
+    /// A name.
+    Let(LocalId, Expr),
+    /// A new value of a state. Resets are already `where(fired, new, old)`; `is_reset` says that they were written as one.
+    Assign {
+        /// The state.
+        state: StateId,
+        /// Its value.
+        value: Expr,
+        /// Part of a reset rule.
+        is_reset: bool,
+    },
+    /// Advance all states with an equation by one step.
+    Integrate {
+        /// How.
+        solver: Solver,
+        /// State and derivative; all are read at the beginning of the step, written together.
+        equations: Vec<(StateId, Expr)>,
+    },
+    /// `fired` = `diff > 0` or `diff >= 0`.
+    Fire {
+        /// Left minus right side.
+        diff: Expr,
+        /// `>`, not `>=`.
+        strict: bool,
+        /// What stands for the derivative.
+        surrogate: Option<Surrogate>,
+    },
+}
+
+/// Solvers of differential equations.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Solver {
+    /// Matrix exponential; linear, constant coefficients.
+    Exact,
+    /// Each equation linear in its own state, the rest held during the step.
+    ExponentialEuler,
+    /// Forward Euler.
+    Euler,
+    /// Classical Runge-Kutta of order 4.
+    Rk4,
+}
+
+/// A surrogate in place.
+#[derive(Clone, Debug)]
+pub struct Surrogate {
+    /// `atan(alpha = 2)`
+    pub text: String,
+    /// The argument of both.
+    pub x: LocalId,
+    /// Stands for the derivative of the step function.
+    pub derivative: Expr,
+    /// Its integral, for gradient checks.
+    pub primitive: Option<Expr>,
+}
+
+/// The expressions directly inside an expression.
+pub fn children(e: &Expr) -> Vec<&Expr> {
+    match &e.kind {
+        ExprKind::Const(_)
+        | ExprKind::Dt
+        | ExprKind::StepIndex
+        | ExprKind::Steps
+        | ExprKind::Scalar(_)
+        | ExprKind::Param(_)
+        | ExprKind::State(_)
+        | ExprKind::Fired(_)
+        | ExprKind::Local(_)
+        | ExprKind::Port(..)
+        | ExprKind::Input(_)
+        | ExprKind::Emit(_)
+        | ExprKind::Trace(..)
+        | ExprKind::Target
+        | ExprKind::Random { .. }
+        | ExprKind::Iota(_) => Vec::new(),
+        ExprKind::Pointwise(_, args) => args.iter().collect(),
+        ExprKind::Repeat(a) | ExprKind::Detach(a) | ExprKind::Reduce { value: a, .. } => vec![a],
+        ExprKind::Delayed { value: a, delay: b }
+        | ExprKind::MatVec(a, b)
+        | ExprKind::StraightThrough(a, b)
+        | ExprKind::GradScale(a, b)
+        | ExprKind::Let { value: a, body: b, .. } => vec![a, b],
+        ExprKind::Custom { args, forward, backward, .. } => {
+            args.iter().chain([&**forward]).chain(backward).collect()
+        }
+    }
+}
