@@ -329,10 +329,13 @@ fn interruption() -> Result<(), String> {
     let file = folder.file("net.snn", small("").replace("epochs 3", "epochs 100000"))?;
     let out = folder.path("out");
     let mut command = command(&["train", &file, "--out", &out, "--json"])?;
-    let child =
+    let mut child =
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|error| error.to_string())?;
     let checkpoint = Path::new(&out).join("Net.safetensors");
     while !checkpoint.exists() {
+        if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
+            return Err(format!("the training ended: {status}"));
+        }
         std::thread::yield_now();
     }
     let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status();

@@ -218,35 +218,3 @@ pub struct Surrogate {
     /// Its integral, for gradient checks.
     pub primitive: Option<Expr>,
 }
-
-/// The expressions directly inside an expression.
-pub fn children(e: &Expr) -> Vec<&Expr> {
-    match &e.kind {
-        ExprKind::Const(_)
-        | ExprKind::Dt
-        | ExprKind::StepIndex
-        | ExprKind::Steps
-        | ExprKind::Scalar(_)
-        | ExprKind::Param(_)
-        | ExprKind::State(_)
-        | ExprKind::Fired(_)
-        | ExprKind::Local(_)
-        | ExprKind::Port(..)
-        | ExprKind::Input(_)
-        | ExprKind::Emit(_)
-        | ExprKind::Trace(..)
-        | ExprKind::Target
-        | ExprKind::Random { .. }
-        | ExprKind::Iota(_) => Vec::new(),
-        ExprKind::Pointwise(_, args) => args.iter().collect(),
-        ExprKind::Repeat(a) | ExprKind::Detach(a) | ExprKind::Reduce { value: a, .. } => vec![a],
-        ExprKind::Delayed { value: a, delay: b }
-        | ExprKind::MatVec(a, b)
-        | ExprKind::StraightThrough(a, b)
-        | ExprKind::GradScale(a, b)
-        | ExprKind::Let { value: a, body: b, .. } => vec![a, b],
-        ExprKind::Custom { args, forward, backward, .. } => {
-            args.iter().chain([&**forward]).chain(backward).collect()
-        }
-    }
-}

@@ -194,7 +194,7 @@ pub(super) fn any(e: &hir::Expr, test: &mut dyn FnMut(&ExprKind) -> bool) -> boo
     if test(&e.kind) {
         return true;
     }
-    hir::children(e).into_iter().any(|child| any(child, test))
+    e.children().into_iter().any(|child| any(child, test))
 }
 
 /// Whether the value depends on a state, looking through `let`s of the body.
