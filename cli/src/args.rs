@@ -38,6 +38,8 @@ pub enum Command {
     Test(Run),
     /// Check gradients against finite differences and the reference interpreter
     Gradcheck(Run),
+    /// Measure a training step and an inference of each training
+    Bench(Run),
     /// Print a stage of the compiler
     Emit {
         /// The file.

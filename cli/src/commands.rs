@@ -4,7 +4,7 @@ use crate::args::{Cli, Command, Common, Run, StageName};
 use crate::job::{Runner, STOP};
 use crate::load::{self, Failure, load};
 use crate::report::{self, JobReport};
-use crate::{gradcheck, testing};
+use crate::{bench, gradcheck, testing};
 use snn_compiler::diag::{Code, Diagnostics, render};
 use snn_compiler::hir::JobKind;
 use snn_compiler::pipeline::{self, Purpose, Stage};
@@ -25,6 +25,7 @@ pub fn run(cli: Cli) -> i32 {
         Command::Simulate(r) => jobs(&r, &[JobKind::Simulate], false),
         Command::Test(r) => jobs(&r, &[], true),
         Command::Gradcheck(r) => finish(&r.file, &r.common, check_gradients(&r)),
+        Command::Bench(r) => finish(&r.file, &r.common, measure(&r)),
         Command::Check { file, memory, common } => finish(&file, &common, check(&file, memory, &common)),
         Command::Emit { file, stage, all, dump, common } => {
             finish(&file, &common, emit(&file, stage, all, dump.as_deref(), &common))
@@ -111,6 +112,15 @@ fn say(common: &Common, report: &JobReport) {
     if let Some(failed) = &report.failed {
         eprintln!("{failed}");
     }
+}
+
+fn measure(r: &Run) -> Result<Vec<JobReport>, Failure> {
+    let loaded = load(&r.file, &r.common)?;
+    let reports = bench::bench(&mut Runner::new(&loaded, &r.common)?)?;
+    if !r.common.json {
+        reports.iter().for_each(|report| report::out(&report.text));
+    }
+    Ok(reports)
 }
 
 fn check_gradients(r: &Run) -> Result<Vec<JobReport>, Failure> {

@@ -2,6 +2,7 @@
 //! jobs in process; nothing in it exits the process.
 
 pub mod args;
+pub mod bench;
 pub mod commands;
 pub mod gradcheck;
 pub mod job;

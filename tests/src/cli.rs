@@ -32,6 +32,7 @@ pub fn trials() -> Vec<Trial> {
         plain("cli: records are written", records),
         plain("cli: failing tests fail", failing_tests),
         plain("cli: gradcheck passes; a surrogate without primitive is named", gradcheck),
+        plain("cli: bench measures every part", bench),
         plain("cli: stages are the same twice", stages),
         plain("cli: fmt", fmt),
         plain("cli: explain", explain),
@@ -404,6 +405,18 @@ fn gradcheck() -> Result<(), String> {
     ensure(metrics["f64.x->h.weight"].is_number() && metrics["transpose"].is_number(), || ran.out.clone())?;
     let bell = small("").replace("tau = 10 ms", "tau = 10 ms, grad = gaussian_bell");
     snnc(&["gradcheck", &folder.file("bell.snn", bell)?])?.fails_with("E0806")?;
+    Ok(())
+}
+
+fn bench() -> Result<(), String> {
+    let folder = Folder::new()?;
+    let file = folder.file("net.snn", small(""))?;
+    let report = snnc(&["bench", &file, "--json", "--threads", "1"])?.expect(0)?.json()?;
+    let metrics = &report["jobs"][0]["metrics"];
+    for name in ["train.cpu_min_ms", "train.backward_ms", "train.memory_mb", "infer.wall_med_ms"] {
+        ensure(metrics[name].as_f64().is_some_and(|ms| ms > 0.0), || format!("no {name} in {report}"))?;
+    }
+    snnc(&["bench", "examples/01_lif.snn"])?.fails_with("E0912")?;
     Ok(())
 }
 

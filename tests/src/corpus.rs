@@ -42,6 +42,10 @@ pub fn trials() -> Vec<Trial> {
     for path in suite.chain(files(&root().join("examples"), "snn")) {
         list.push(Trial::test(name(&path), move || run(&path)));
     }
+    // Too large for the interpreter: checked only.
+    for path in files(&root().join("tests/perf"), "snn") {
+        list.push(Trial::test(name(&path), move || loaded(&path).map(drop)));
+    }
     for path in files(&root().join("docs"), "md") {
         list.push(Trial::test(name(&path), move || documented(&path)));
     }
@@ -65,7 +69,8 @@ fn run(path: &Path) -> Result<(), Failed> {
     tests(&loaded, &mut runner)?;
     // Programs whose data are files given by the user are checked only.
     let shipped = |job: &snn_compiler::hir::Job| {
-        job.data.is_none_or(|(idx, _)| loaded.checked.program.data[idx].source == "digits")
+        job.data
+            .is_none_or(|(idx, _)| matches!(&loaded.checked.program.data[idx].source[..], "digits" | "noise"))
     };
     for job in loaded.checked.program.jobs.iter().filter(|j| shipped(j)) {
         differential::job(&mut runner, job)?;

@@ -4,6 +4,7 @@ pub mod batch;
 pub mod csv;
 pub mod digits;
 pub mod idx;
+pub mod noise;
 pub mod npy;
 pub mod npz;
 pub mod source;

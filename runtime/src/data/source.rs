@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Dataset, classes, csv, digits, idx, npy, npz};
+use super::{Dataset, Target, classes, csv, digits, idx, noise, npy, npz};
 use crate::error::{Result, RuntimeError};
 
 /// The value of an argument.
@@ -18,9 +18,10 @@ pub enum ArgValue {
 const SOURCES: &[(&str, &[&str], &[&str])] = &[
     ("digits", &[], &["split", "seed"]),
     ("idx", &["images", "labels"], &["scale", "split", "seed"]),
-    ("npy", &["x", "y"], &["scale", "split", "seed"]),
-    ("npz", &["file", "x", "y"], &["scale", "split", "seed"]),
+    ("npy", &["x"], &["y", "scale", "split", "seed"]),
+    ("npz", &["file", "x"], &["y", "scale", "split", "seed"]),
     ("csv", &["file", "label"], &["scale", "split", "seed"]),
+    ("noise", &["inputs", "samples", "classes"], &["steps", "rate", "scale", "split", "seed"]),
 ];
 
 /// Reads the data of `std.data.<source>(args)` and splits them into those that train and those that test.
@@ -52,8 +53,9 @@ pub fn load(source: &str, args: &[(String, ArgValue)], base_dir: &Path) -> Resul
         "digits" => digits::load()?,
         "idx" => load_idx(&args.path("images")?, &args.path("labels")?)?,
         "npy" => {
-            let (x, y) = (args.path("x")?, args.path("y")?);
-            from_arrays(&x.display().to_string(), &npy::read(&x)?, &npy::read(&y)?)?
+            let x = args.path("x")?;
+            let y = args.get("y").map(|_| npy::read(&args.path("y")?)).transpose()?;
+            from_arrays(&x.display().to_string(), &npy::read(&x)?, y.as_ref())?
         }
         "npz" => {
             let file = args.path("file")?;
@@ -61,9 +63,10 @@ pub fn load(source: &str, args: &[(String, ArgValue)], base_dir: &Path) -> Resul
             from_arrays(
                 &file.display().to_string(),
                 &npz.array(args.text("x")?)?,
-                &npz.array(args.text("y")?)?,
+                args.get("y").map(|_| npz.array(args.text("y")?)).transpose()?.as_ref(),
             )?
         }
+        "noise" => args.noise(seed as u64)?,
         _ => csv::read(&args.path("file")?, &args.column("label")?)?,
     };
     if scale != 1.0 {
@@ -94,9 +97,12 @@ fn load_idx(images: &Path, labels: &Path) -> Result<Dataset> {
     Dataset::new(&images.display().to_string(), data, x.shape[0], sample_shape(&x.shape[1..]), target)
 }
 
-fn from_arrays(place: &str, x: &npy::Npy, y: &npy::Npy) -> Result<Dataset> {
+fn from_arrays(place: &str, x: &npy::Npy, y: Option<&npy::Npy>) -> Result<Dataset> {
     let Some((&samples, shape)) = x.shape.split_first() else {
         return Err(RuntimeError::new("E0903", "`x` is a single number, not samples").at(place));
+    };
+    let Some(y) = y else {
+        return Dataset::new(place, x.floats(), samples, sample_shape(shape), Target::None);
     };
     let found = y.shape.first().copied().unwrap_or(0);
     if samples != found {
@@ -170,6 +176,27 @@ impl<'a> Args<'a> {
 
     fn path(&self, name: &str) -> Result<PathBuf> {
         Ok(self.base_dir.join(self.text(name)?))
+    }
+
+    /// A whole number from 1.
+    fn count(&self, name: &str, default: f64) -> Result<usize> {
+        let value = self.number(name, default)?;
+        if value < 1.0 || value.fract() != 0.0 || value > 1e9 {
+            return Err(self.wrong(format!("`{name}` is {value}")).help("a whole number from 1"));
+        }
+        Ok(value as usize)
+    }
+
+    fn noise(&self, seed: u64) -> Result<Dataset> {
+        let steps = self.get("steps").map(|_| self.count("steps", 1.0)).transpose()?;
+        let rate = self.number("rate", 0.1)?;
+        if !(0.0..=1.0).contains(&rate) {
+            return Err(self
+                .wrong(format!("`rate` is {rate}"))
+                .help("a probability of a spike in a step, 0 … 1"));
+        }
+        let sizes = [self.count("samples", 1.0)?, self.count("inputs", 1.0)?, self.count("classes", 2.0)?];
+        noise::make(sizes, steps, rate as f32, seed)
     }
 
     /// A column by its name or number.

@@ -1,7 +1,9 @@
-//! Dense products of matrices for generated code: `fast` (any order of sums) and `strict` (one order, same bits everywhere).
+//! Products of matrices for generated code: `fast` (any order of sums) and `strict` (one order, same bits everywhere).
 //!
 //! `strict` sums k ascending with separate multiplication and addition, as [`super::reference::matmul`] does. It is tiled over
 //! rows and columns of C, which are independent, so vector width and tile size do not show in the result.
+
+use super::events;
 
 /// `(m, k, n, a, a_rs, a_cs, b, b_rs, b_cs, c, c_rs, accumulate)`: C[m, n] = (accumulate ? C : 0) + A[m, k] · B[k, n].
 ///
@@ -35,10 +37,14 @@ pub unsafe extern "C" fn snn_matmul_fast(
     let (a_rs, a_cs, b_rs, b_cs, c_rs) =
         (a_rs as isize, a_cs as isize, b_rs as isize, b_cs as isize, c_rs as isize);
     let accumulate = accumulate != 0;
+    let product = Product { m, k, n, a, a_rs, a_cs, b, b_rs, b_cs, c, c_rs, c_cs: 1, accumulate };
     if m.saturating_mul(k).saturating_mul(n) < SMALL {
-        let product = Product { m, k, n, a, a_rs, a_cs, b, b_rs, b_cs, c, c_rs, c_cs: 1, accumulate };
         // SAFETY: the caller's promise.
         return unsafe { ordered(&product) };
+    }
+    // SAFETY: the caller's promise.
+    if unsafe { events::product(&product) } {
+        return;
     }
     // SAFETY: the caller's promise; `gemm` reads C only if told to.
     unsafe {
@@ -106,20 +112,20 @@ pub unsafe extern "C" fn snn_matmul_strict(
 
 /// A product to do: element (i, j) of a matrix is at `i * rs + j * cs`.
 #[derive(Clone, Copy)]
-struct Product {
-    m: usize,
-    k: usize,
-    n: usize,
-    a: *const f32,
-    a_rs: isize,
-    a_cs: isize,
-    b: *const f32,
-    b_rs: isize,
-    b_cs: isize,
-    c: *mut f32,
-    c_rs: isize,
-    c_cs: isize,
-    accumulate: bool,
+pub(super) struct Product {
+    pub m: usize,
+    pub k: usize,
+    pub n: usize,
+    pub a: *const f32,
+    pub a_rs: isize,
+    pub a_cs: isize,
+    pub b: *const f32,
+    pub b_rs: isize,
+    pub b_cs: isize,
+    pub c: *mut f32,
+    pub c_rs: isize,
+    pub c_cs: isize,
+    pub accumulate: bool,
 }
 
 impl Product {

@@ -3,6 +3,7 @@
 //! All are `extern "C"`, allocate nothing that lasts, and never unwind. Pointers come from the memory plan: the caller
 //! promises that they cover what the sizes and strides say and that an output overlaps nothing else.
 
+mod events;
 pub mod matmul;
 pub mod random;
 pub mod reference;

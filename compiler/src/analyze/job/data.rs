@@ -12,15 +12,22 @@ struct Source {
     name: &'static str,
     /// Names of files and of parts of files, and whether they must be given.
     strings: &'static [(&'static str, bool)],
+    /// Its own numbers, and whether they must be given.
+    numbers: &'static [(&'static str, bool)],
 }
 
 /// Every source.
 const SOURCES: &[Source] = &[
-    Source { name: "digits", strings: &[] },
-    Source { name: "idx", strings: &[("images", true), ("labels", true)] },
-    Source { name: "npy", strings: &[("x", true), ("y", false)] },
-    Source { name: "npz", strings: &[("file", true), ("x", true), ("y", false)] },
-    Source { name: "csv", strings: &[("file", true), ("label", true)] },
+    Source { name: "digits", strings: &[], numbers: &[] },
+    Source { name: "idx", strings: &[("images", true), ("labels", true)], numbers: &[] },
+    Source { name: "npy", strings: &[("x", true), ("y", false)], numbers: &[] },
+    Source { name: "npz", strings: &[("file", true), ("x", true), ("y", false)], numbers: &[] },
+    Source { name: "csv", strings: &[("file", true), ("label", true)], numbers: &[] },
+    Source {
+        name: "noise",
+        strings: &[],
+        numbers: &[("inputs", true), ("samples", true), ("classes", true), ("steps", false), ("rate", false)],
+    },
 ];
 
 /// Numbers that every source takes.
@@ -47,7 +54,8 @@ pub(super) fn data<'a>(cx: &mut Cx<'a>, decl: &'a ast::Data) -> Option<Data> {
     let missing = |name: &str| !args.iter().any(|arg| arg.name.as_ref().is_some_and(|n| n.text == name));
     // An argument of a wrong name is most likely the one that is missing.
     let is_clean = cx.diags.list.len() == before;
-    for (name, _) in source.strings.iter().filter(|(name, needed)| is_clean && *needed && missing(name)) {
+    let own = source.strings.iter().chain(source.numbers);
+    for (name, _) in own.filter(|(name, needed)| is_clean && *needed && missing(name)) {
         cx.report(
             Code::E0910,
             decl.source.span,
@@ -55,7 +63,11 @@ pub(super) fn data<'a>(cx: &mut Cx<'a>, decl: &'a ast::Data) -> Option<Data> {
         )
         .at(format!("`{name}` is missing"))
         .note(format!("arguments of this source: {}", names(source).join(", ")))
-        .help(format!("add `{name} = \"…\"`"));
+        .help(if source.strings.iter().any(|(text, _)| text == name) {
+            format!("add `{name} = \"…\"`")
+        } else {
+            format!("add `{name} = …`")
+        });
     }
     Some(Data { name: decl.name.text.clone(), source: source.name.into(), args: known, span: decl.name.span })
 }
@@ -80,7 +92,8 @@ fn source(cx: &mut Cx, path: &ast::Path) -> Option<&'static Source> {
 }
 
 fn names(source: &Source) -> Vec<&'static str> {
-    source.strings.iter().map(|(name, _)| *name).chain(NUMBERS.iter().copied()).collect()
+    let own = source.strings.iter().chain(source.numbers).map(|(name, _)| *name);
+    own.chain(NUMBERS.iter().copied()).collect()
 }
 
 fn argument<'a>(
@@ -111,7 +124,8 @@ fn argument<'a>(
             .help(format!("write it in quotation marks: `{} = \"…\"`", name.text));
         return None;
     }
-    if NUMBERS.contains(&name.text.as_str()) {
+    let is_own = source.numbers.iter().any(|(known, _)| *known == name.text);
+    if is_own || NUMBERS.contains(&name.text.as_str()) {
         return Some((name.text.clone(), DataArg::Num(number(cx, name, &arg.value)?)));
     }
     let near = suggest::closest(&name.text, all.iter().copied());
@@ -127,9 +141,13 @@ fn number<'a>(cx: &mut Cx<'a>, name: &ast::Ident, expr: &'a ast::Expr) -> Option
     if name.text == "seed" {
         return settings::count(cx, expr, &what, 0).map(|seed| seed as f64);
     }
+    if matches!(name.text.as_str(), "inputs" | "samples" | "classes" | "steps") {
+        return settings::count(cx, expr, &what, 1).map(|count| count as f64);
+    }
     let value = settings::number(cx, expr, &what)?;
     let (fits, wanted) = match name.text.as_str() {
         "split" => (value > 0.0 && value <= 1.0, "a share above 0 and at most 1"),
+        "rate" => ((0.0..=1.0).contains(&value), "a probability from 0 to 1"),
         _ => (value != 0.0 && value.is_finite(), "a number that is not 0"),
     };
     if fits {
@@ -137,10 +155,10 @@ fn number<'a>(cx: &mut Cx<'a>, name: &ast::Ident, expr: &'a ast::Expr) -> Option
     }
     cx.report(Code::E0910, expr.span, format!("{what} is {wanted}"))
         .at(format!("this is {}", crate::hir::print::number(value)))
-        .help(if name.text == "split" {
-            "write for example `split = 0.8`"
-        } else {
-            "write for example `scale = 255`"
+        .help(match name.text.as_str() {
+            "split" => "write for example `split = 0.8`",
+            "rate" => "write for example `rate = 0.1`",
+            _ => "write for example `scale = 255`",
         });
     None
 }

@@ -1,0 +1,123 @@
+//! `bench`: what one training step and one inference of each training of a file cost, on one fixed batch. It measures; it
+//! compares with nothing.
+//!
+//! A time is that of one step, averaged over a block of steps that lasts about [`BLOCK`]; reported are the least and the median of
+//! [`BLOCKS`] blocks, in wall and in CPU time of the whole process. On a machine with other work, CPU time of one thread is the
+//! one to trust.
+
+use crate::job::{Ready, Runner};
+use crate::load::Failure;
+use crate::report::JobReport;
+use cpu_time::ProcessTime;
+use snn_compiler::hir::{Job, JobKind};
+use snn_compiler::pipeline::Purpose;
+use snn_runtime::abi::{SCALARS, Scalar};
+use snn_runtime::data::Dataset;
+use snn_runtime::data::batch::Batcher;
+use snn_runtime::engine::{Call, SectionTimes, Weights};
+use snn_runtime::rng;
+use std::time::Instant;
+
+/// Seconds of a block.
+const BLOCK: f64 = 0.25;
+/// Blocks.
+const BLOCKS: usize = 7;
+
+/// Measures every training of a file.
+pub fn bench(runner: &mut Runner) -> Result<Vec<JobReport>, Failure> {
+    let jobs: Vec<Job> = runner.loaded.checked.program.jobs.clone();
+    let mut reports = Vec::new();
+    for job in jobs.iter().filter(|job| job.kind == JobKind::Train) {
+        reports.push(training(runner, job)?);
+    }
+    if reports.is_empty() {
+        let help = Some("write a `train` job: one of its steps is what is measured".to_string());
+        return Err(Failure::plain("E0912", "there is no training to measure", help));
+    }
+    Ok(reports)
+}
+
+fn training(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
+    let start = Instant::now();
+    let Some((split, _)) = runner.split(job)? else {
+        return Err(Failure::plain("E0912", "the training has no data", None));
+    };
+    let mut report = runner.report(job, "train");
+    report.job = "bench";
+    report.seconds.data = start.elapsed().as_secs_f64();
+    let data = &split.train;
+    let batch = job.batch.min(data.samples).max(1);
+    for (name, purpose) in [("train", Purpose::Train), ("infer", Purpose::Evaluate)] {
+        let mut ready = runner.compile(job, purpose, batch, data.target_width())?;
+        let mut weights = Weights::zeroed(ready.engine.program())?;
+        runner.initialize(job, &ready, &mut weights, Some(data))?;
+        let times = measure(&mut ready, &mut weights, job, data, batch)?;
+        report.metrics.push((format!("{name}.compile_ms"), 1e3 * ready.seconds));
+        let bytes = ready.engine.program().plan.bytes();
+        report.metrics.push((format!("{name}.memory_mb"), bytes as f64 / 1e6));
+        report.metrics.extend(times.into_iter().map(|(what, ms)| (format!("{name}.{what}"), ms)));
+    }
+    report.seconds.total = start.elapsed().as_secs_f64();
+    report.text = table(&report);
+    Ok(report)
+}
+
+/// Milliseconds of a step by what they are.
+fn measure(
+    ready: &mut Ready,
+    weights: &mut Weights,
+    job: &Job,
+    data: &Dataset,
+    batch: usize,
+) -> Result<Vec<(&'static str, f64)>, Failure> {
+    let mut batcher = Batcher::new(data, ready.engine.program())?;
+    batcher.fill(&(0..batch as u32).collect::<Vec<_>>());
+    let mut updates = 0;
+    let mut times = SectionTimes::default();
+    let mut step = |times: &mut SectionTimes| {
+        let mut scalars = [0.0; SCALARS];
+        updates += 1;
+        scalars[Scalar::Epochs as usize] = 1.0;
+        scalars[Scalar::Update as usize] = updates as f32;
+        let call = Call { key: rng::key(job.seed, 6, updates), count: batch, scalars };
+        ready.engine.run(weights, &call, &batcher.inputs(), times);
+    };
+    (0..2).for_each(|_| step(&mut times));
+    let one = Instant::now();
+    step(&mut times);
+    let inner = ((BLOCK / one.elapsed().as_secs_f64().max(1e-9)) as usize).clamp(1, 10_000);
+    let (mut wall, mut cpu) = (Vec::new(), Vec::new());
+    times = SectionTimes::default();
+    for _ in 0..BLOCKS {
+        let (wall_start, cpu_start) = (Instant::now(), ProcessTime::now());
+        (0..inner).for_each(|_| step(&mut times));
+        wall.push(1e3 * wall_start.elapsed().as_secs_f64() / inner as f64);
+        cpu.push(1e3 * cpu_start.elapsed().as_secs_f64() / inner as f64);
+    }
+    let sections = 1e3 / (BLOCKS * inner) as f64;
+    wall.sort_by(f64::total_cmp);
+    cpu.sort_by(f64::total_cmp);
+    Ok(vec![
+        ("wall_min_ms", wall[0]),
+        ("wall_med_ms", wall[BLOCKS / 2]),
+        ("cpu_min_ms", cpu[0]),
+        ("cpu_med_ms", cpu[BLOCKS / 2]),
+        ("forward_ms", sections * times.forward),
+        ("backward_ms", sections * times.backward),
+        ("update_ms", sections * times.update),
+    ])
+}
+
+fn table(report: &JobReport) -> String {
+    let mut text = format!("bench {} ({} threads)\n", report.model, report.threads);
+    text.push_str(&format!("{:<16} {:>12} {:>12}\n", "", "train", "infer"));
+    let names = report.metrics.iter().filter_map(|(name, _)| name.strip_prefix("train."));
+    for name in names {
+        let value = |kind: &str| {
+            let name = format!("{kind}.{name}");
+            report.metrics.iter().find(|(n, _)| *n == name).map_or(f64::NAN, |(_, value)| *value)
+        };
+        text.push_str(&format!("{name:<16} {:>12.3} {:>12.3}\n", value("train"), value("infer")));
+    }
+    text
+}

@@ -1,0 +1,358 @@
+//! Products of matrices of which the left one is mostly zeros, as spikes are: only what is not zero is multiplied. When to use it is
+//! decided here, from the numbers alone, so that the choice and the bits do not depend on threads.
+//!
+//! Differences to the dense product: sums skip what a zero multiplies, also if that is infinite or NaN.
+
+use super::matmul::Product;
+use std::cell::RefCell;
+
+/// Share of numbers that are not zero above which the dense product is faster (measured with AVX2).
+const MAX_SHARE: f64 = 0.2;
+/// Columns of C that stay in registers.
+const TILE: usize = 64;
+/// Rows of B of one tile: 256 KiB, which the second-level cache holds.
+const DEPTH: usize = 1024;
+/// One row (or column) in so many tells whether a look at all of them is worth it.
+const SAMPLED: usize = 8;
+/// Products smaller than this are not worth a look.
+const MIN_WORK: usize = 1 << 18;
+
+/// A number of A that is not zero.
+#[derive(Clone, Copy)]
+struct Entry {
+    k: u32,
+    value: f32,
+}
+
+/// What lasts from call to call, so that a time loop allocates nothing after its first step.
+#[derive(Default)]
+struct Scratch {
+    /// Numbers of A that are not zero, row after row, k ascending.
+    entries: Vec<Entry>,
+    /// For each row the first entry that is not done.
+    starts: Vec<u32>,
+    /// For each row the end of its entries.
+    ends: Vec<u32>,
+    tile: Vec<f32>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Computes the product if A is sparse enough and gives whether it did.
+///
+/// # Safety
+/// A, B and C cover what sizes and strides say; C is written by nobody else and overlaps neither A nor B.
+pub(super) unsafe fn product(p: &Product) -> bool {
+    let is_large = p.m.saturating_mul(p.k).saturating_mul(p.n) >= MIN_WORK;
+    let is_adjacent = p.a_cs == 1 || p.a_rs == 1;
+    let fits = u32::try_from(p.m.saturating_mul(p.k)).is_ok();
+    if !(is_large && is_adjacent && fits && p.n >= TILE / 2 && p.m >= 8 && p.c_cs == 1) {
+        return false;
+    }
+    SCRATCH.with_borrow_mut(|scratch| {
+        // SAFETY: the caller's promise.
+        unsafe { scratch.list(p) && scratch.multiply(p) }
+    })
+}
+
+impl Scratch {
+    /// Lists what is not zero; false if that is too much.
+    ///
+    /// # Safety
+    /// As [`product`].
+    unsafe fn list(&mut self, p: &Product) -> bool {
+        let limit = (MAX_SHARE * (p.m * p.k) as f64) as usize;
+        self.entries.clear();
+        self.starts.clear();
+        self.ends.clear();
+        // SAFETY: rows (or columns) of A are adjacent numbers.
+        unsafe {
+            if !looks_sparse(p) {
+                return false;
+            }
+            if p.a_cs == 1 { self.list_rows(p, limit) } else { self.list_columns(p, limit) }
+        }
+    }
+
+    /// A with adjacent rows.
+    unsafe fn list_rows(&mut self, p: &Product, limit: usize) -> bool {
+        for i in 0..p.m {
+            // SAFETY: row `i` of A.
+            let row = unsafe { std::slice::from_raw_parts(p.a.offset(i as isize * p.a_rs), p.k) };
+            self.starts.push(self.entries.len() as u32);
+            let entries = &mut self.entries;
+            each_nonzero(row, |k, value| entries.push(Entry { k: k as u32, value }));
+            if entries.len() > limit {
+                return false;
+            }
+            self.ends.push(entries.len() as u32);
+        }
+        true
+    }
+
+    /// A with adjacent columns: counted first, then put in place.
+    unsafe fn list_columns(&mut self, p: &Product, limit: usize) -> bool {
+        let column = |l: usize| {
+            // SAFETY: column `l` of A.
+            unsafe { std::slice::from_raw_parts(p.a.offset(l as isize * p.a_cs), p.m) }
+        };
+        self.ends.resize(p.m, 0);
+        for l in 0..p.k {
+            for (count, value) in self.ends.iter_mut().zip(column(l)) {
+                *count += u32::from(*value != 0.0);
+            }
+        }
+        let mut total = 0;
+        for end in &mut self.ends {
+            self.starts.push(total);
+            total += *end;
+            *end = self.starts[self.starts.len() - 1];
+        }
+        if total as usize > limit {
+            return false;
+        }
+        self.entries.resize(total as usize, Entry { k: 0, value: 0.0 });
+        for l in 0..p.k {
+            each_nonzero(column(l), |i, value| {
+                let at = &mut self.ends[i];
+                self.entries[*at as usize] = Entry { k: l as u32, value };
+                *at += 1;
+            });
+        }
+        true
+    }
+
+    /// Sums over the listed entries.
+    ///
+    /// # Safety
+    /// As [`product`].
+    unsafe fn multiply(&mut self, p: &Product) -> bool {
+        self.tile.resize(DEPTH * TILE, 0.0);
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") {
+                // SAFETY: the feature is there; the rest is the caller's promise.
+                unsafe { self.tiles_avx512(p) };
+                return true;
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                // SAFETY: the features are there; the rest is the caller's promise.
+                unsafe { self.tiles_avx2(p) };
+                return true;
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.tiles::<false>(p) };
+        true
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn tiles_avx512(&mut self, p: &Product) {
+        // SAFETY: the caller's promise.
+        unsafe { self.tiles::<true>(p) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn tiles_avx2(&mut self, p: &Product) {
+        // SAFETY: the caller's promise.
+        unsafe { self.tiles::<true>(p) }
+    }
+
+    #[inline(always)]
+    unsafe fn tiles<const FMA: bool>(&mut self, p: &Product) {
+        let mut k0 = 0;
+        while k0 < p.k.max(1) {
+            let depth = DEPTH.min(p.k - k0);
+            for j0 in (0..p.n).step_by(TILE) {
+                let width = TILE.min(p.n - j0);
+                // SAFETY: these rows and columns of B and C exist.
+                unsafe {
+                    self.pack(p, (k0, j0), depth, width);
+                    for i in 0..p.m {
+                        self.row::<FMA>(p, (i, k0, j0), depth, width);
+                    }
+                }
+            }
+            for (start, end) in self.starts.iter_mut().zip(&self.ends) {
+                let rest = &self.entries[*start as usize..*end as usize];
+                *start += rest.partition_point(|entry| (entry.k as usize) < k0 + depth) as u32;
+            }
+            k0 += DEPTH;
+        }
+    }
+
+    /// Copies a tile of B to adjacent rows.
+    #[inline(always)]
+    unsafe fn pack(&mut self, p: &Product, (k0, j0): (usize, usize), depth: usize, width: usize) {
+        for (l, row) in self.tile.as_chunks_mut::<TILE>().0[..depth].iter_mut().enumerate() {
+            // SAFETY: element (k0 + l, j0) of B and the `width - 1` after it.
+            unsafe {
+                let b = p.b.offset((k0 + l) as isize * p.b_rs + j0 as isize * p.b_cs);
+                if p.b_cs == 1 && width == TILE {
+                    *row = *b.cast::<[f32; TILE]>();
+                } else {
+                    for (j, value) in row[..width].iter_mut().enumerate() {
+                        *value = *b.offset(j as isize * p.b_cs);
+                    }
+                }
+            }
+        }
+    }
+
+    /// One row of C in the columns of the tile.
+    #[inline(always)]
+    unsafe fn row<const FMA: bool>(
+        &self,
+        p: &Product,
+        (i, k0, j0): (usize, usize, usize),
+        depth: usize,
+        width: usize,
+    ) {
+        let entries = &self.entries[self.starts[i] as usize..self.ends[i] as usize];
+        let is_first = !p.accumulate && k0 == 0;
+        if entries.is_empty() && !is_first {
+            return;
+        }
+        // SAFETY: row `i` of C, columns `j0 .. j0 + width`.
+        let c =
+            unsafe { std::slice::from_raw_parts_mut(p.c.offset(i as isize * p.c_rs + j0 as isize), width) };
+        let tile = self.tile.as_chunks::<TILE>().0;
+        let mut acc = [0.0f32; TILE];
+        if !is_first {
+            acc[..width].copy_from_slice(c);
+        }
+        for entry in entries {
+            let l = entry.k as usize - k0;
+            if l >= depth {
+                break;
+            }
+            let b = &tile[l];
+            for j in 0..TILE {
+                acc[j] = if FMA { entry.value.mul_add(b[j], acc[j]) } else { acc[j] + entry.value * b[j] };
+            }
+        }
+        c.copy_from_slice(&acc[..width]);
+    }
+}
+
+/// Whether a part of A is sparse enough.
+///
+/// # Safety
+/// As [`product`].
+unsafe fn looks_sparse(p: &Product) -> bool {
+    let (lines, length, stride) = if p.a_cs == 1 { (p.m, p.k, p.a_rs) } else { (p.k, p.m, p.a_cs) };
+    let (mut count, mut looked) = (0, 0);
+    for line in (0..lines).step_by(SAMPLED) {
+        // SAFETY: a row or column of A, whichever is adjacent.
+        let line = unsafe { std::slice::from_raw_parts(p.a.offset(line as isize * stride), length) };
+        count += line.iter().map(|value| u32::from(*value != 0.0)).sum::<u32>() as usize;
+        looked += length;
+    }
+    count as f64 <= MAX_SHARE * looked as f64
+}
+
+/// Calls `f` with place and value of every number that is not zero, ascending.
+#[inline(always)]
+fn each_nonzero(values: &[f32], mut f: impl FnMut(usize, f32)) {
+    let (chunks, rest) = values.as_chunks::<16>();
+    for (at, chunk) in chunks.iter().enumerate() {
+        let mut bits = 0u32;
+        for (j, value) in chunk.iter().enumerate() {
+            bits |= u32::from(*value != 0.0) << j;
+        }
+        while bits != 0 {
+            let j = bits.trailing_zeros() as usize;
+            f(16 * at + j, chunk[j]);
+            bits &= bits - 1;
+        }
+    }
+    for (j, value) in rest.iter().enumerate() {
+        if *value != 0.0 {
+            f(16 * chunks.len() + j, *value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::reference;
+    use crate::rng;
+
+    fn random(len: usize, stream: u64) -> Vec<f32> {
+        let mut values = vec![0.0; len];
+        rng::gaussian_row(&mut values, 1, stream, 0, 0);
+        values
+    }
+
+    /// Numbers of which a share is not zero.
+    fn sparse(len: usize, share: f32) -> Vec<f32> {
+        let mut draws = vec![0.0; len];
+        rng::uniform_row(&mut draws, 2, 9, 0, 0);
+        let values = random(len, 1);
+        draws.iter().zip(values).map(|(u, v)| if *u < share { v } else { 0.0 }).collect()
+    }
+
+    /// Whether the product was computed, and the largest difference to the reference.
+    fn check(
+        (m, k, n): (usize, usize, usize),
+        share: f32,
+        transposed: (bool, bool),
+        accumulate: bool,
+    ) -> Option<f32> {
+        let strides = |rows: usize, columns: usize, t: bool| if t { (1, rows) } else { (columns, 1) };
+        let (a_rs, a_cs) = strides(m, k, transposed.0);
+        let (b_rs, b_cs) = strides(k, n, transposed.1);
+        let (a, b, mut c) = (sparse(m * k, share), random(k * n, 3), random(m * n, 4));
+        let mut expected = c.clone();
+        reference::matmul((m, k, n), (&a, a_rs, a_cs), (&b, b_rs, b_cs), (&mut expected, n), accumulate);
+        let is = |x: usize| x as isize;
+        let p = Product {
+            m,
+            k,
+            n,
+            a: a.as_ptr(),
+            a_rs: is(a_rs),
+            a_cs: is(a_cs),
+            b: b.as_ptr(),
+            b_rs: is(b_rs),
+            b_cs: is(b_cs),
+            c: c.as_mut_ptr(),
+            c_rs: is(n),
+            c_cs: 1,
+            accumulate,
+        };
+        // SAFETY: the slices have the lengths that sizes and strides say.
+        let done = unsafe { product(&p) };
+        done.then(|| c.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max))
+    }
+
+    #[test]
+    fn sparse_products_are_those_of_the_reference() {
+        for size in [(64, 300, 64), (33, 1500, 100), (200, 130, 65), (9, 2100, 40)] {
+            for transposed in [(false, false), (true, false), (false, true), (true, true)] {
+                for accumulate in [false, true] {
+                    for share in [0.0, 0.02, 0.15] {
+                        let off = check(size, share, transposed, accumulate);
+                        assert!(
+                            off.is_some_and(|off| off < 1e-4),
+                            "{size:?} {transposed:?} {share}: {off:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn dense_and_small_products_are_left_alone() {
+        assert_eq!(check((64, 300, 64), 0.5, (false, false), false), None);
+        assert_eq!(check((64, 300, 64), 0.5, (true, false), false), None);
+        assert_eq!(check((8, 8, 64), 0.0, (false, false), false), None);
+        assert_eq!(check((64, 300, 10), 0.0, (false, false), false), None);
+    }
+}
