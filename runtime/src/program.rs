@@ -6,6 +6,7 @@
 //! The last shard of a batch that does not fill it computes on zero inputs; the sample mask is 0 there.
 
 use crate::abi::{Ctx, PhaseFn};
+use crate::kernels::spikes::words;
 
 /// Where a buffer lies.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -20,7 +21,7 @@ pub enum Region {
     Shard,
 }
 
-/// A named buffer of f32.
+/// A named buffer of f32, or of spikes in the memory of f32.
 #[derive(Clone, Debug)]
 pub struct BufferInfo {
     /// For people: `h.v`, `grad w0`.
@@ -35,6 +36,8 @@ pub struct BufferInfo {
     pub batch: bool,
     /// Index axes.
     pub shape: Vec<usize>,
+    /// Whether a row (all index axes) is bits, as [`crate::kernels::spikes`] has them, and not numbers.
+    pub spikes: bool,
 }
 
 impl BufferInfo {
@@ -43,9 +46,14 @@ impl BufferInfo {
         self.shape.iter().product()
     }
 
+    /// Number of f32 that a row takes.
+    pub fn row_floats(&self) -> usize {
+        if self.spikes { 2 * words(self.width()) } else { self.width() }
+    }
+
     /// Number of f32.
     pub fn len(&self, shard_batch: usize) -> usize {
-        self.time.unwrap_or(1) * if self.batch { shard_batch } else { 1 } * self.width()
+        self.time.unwrap_or(1) * if self.batch { shard_batch } else { 1 } * self.row_floats()
     }
 }
 

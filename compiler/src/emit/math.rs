@@ -35,11 +35,13 @@ impl Frame<'_> {
         self.mask(FloatCC::NotEqual, a, zero)
     }
 
-    fn bits(&mut self, a: Value) -> Value {
+    /// Numbers as what they are made of.
+    pub fn bits(&mut self, a: Value) -> Value {
         self.b.ins().bitcast(types::I32X4, lanes(), a)
     }
 
-    fn float(&mut self, a: Value) -> Value {
+    /// Back from [`Frame::bits`].
+    pub fn float(&mut self, a: Value) -> Value {
         self.b.ins().bitcast(types::F32X4, lanes(), a)
     }
 

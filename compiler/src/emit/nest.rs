@@ -2,7 +2,8 @@
 
 use super::function::{Frame, memory};
 use crate::loops::{Access, Instr};
-use cranelift_codegen::ir::{InstBuilder, Value, types};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{ConstantData, InstBuilder, Value, types};
 use snn_runtime::abi::Ctx;
 use std::mem::offset_of;
 
@@ -11,6 +12,14 @@ use std::mem::offset_of;
 pub(super) enum Lanes {
     Four,
     One,
+}
+
+/// Eight columns while they are computed.
+struct Byte {
+    /// Columns that are done.
+    at: usize,
+    /// For each store of spikes the bits so far.
+    made: Vec<Option<Value>>,
 }
 
 impl Frame<'_> {
@@ -35,8 +44,97 @@ impl Frame<'_> {
                     _ => None,
                 })
                 .collect();
-            f.columns(width, unroll, |f, column, lanes| f.element(body, &pointers, column, lanes));
+            if f.touches_spikes(body) {
+                f.columns_of_spikes(width, unroll, body, &pointers);
+            } else {
+                f.columns(width, unroll, |f, column, lanes| f.element(body, &pointers, column, lanes, None));
+            }
         });
+    }
+
+    fn touches_spikes(&self, body: &[Instr]) -> bool {
+        body.iter().any(|instr| match instr {
+            Instr::Load(a) | Instr::Store(a, _) | Instr::Add(a, _) => self.loops.buffers[a.buffer].spikes,
+            _ => false,
+        })
+    }
+
+    /// Goes over columns eight at a time: spikes are read and written in bytes.
+    fn columns_of_spikes(
+        &mut self,
+        width: usize,
+        unroll: usize,
+        body: &[Instr],
+        pointers: &[Option<Value>],
+    ) {
+        let (groups, unroll) = (width / 8, unroll.div_ceil(2));
+        let many = groups / unroll * unroll;
+        self.repeat(32 * many as i64, 32 * unroll as i64, false, |f, column| {
+            for k in 0..unroll {
+                let column = f.plus(column, 32 * k as i64);
+                f.byte(8, body, pointers, column);
+            }
+        });
+        self.repeat_from(32 * many, 32 * groups, 32, |f, column| f.byte(8, body, pointers, column));
+        if width % 8 > 0 {
+            let column = self.int(32 * groups as i64);
+            self.byte(width % 8, body, pointers, column);
+        }
+    }
+
+    /// Up to eight columns, and the bytes of their spikes.
+    fn byte(&mut self, width: usize, body: &[Instr], pointers: &[Option<Value>], column: Value) {
+        let mut byte = Byte { at: 0, made: vec![None; body.len()] };
+        while byte.at < width {
+            let lanes = if self.vector && width - byte.at >= 4 { Lanes::Four } else { Lanes::One };
+            let at = self.plus(column, 4 * byte.at as i64);
+            self.element(body, pointers, at, lanes, Some(&mut byte));
+            byte.at += if lanes == Lanes::Four { 4 } else { 1 };
+        }
+        for (made, pointer) in byte.made.iter().zip(pointers) {
+            if let (Some(made), Some(pointer)) = (made, pointer) {
+                let address = self.byte_address(*pointer, column);
+                self.b.ins().istore8(memory(), *made, address, 0);
+            }
+        }
+    }
+
+    /// Eight columns are 32 bytes of numbers and one of spikes.
+    fn byte_address(&mut self, pointer: Value, column: Value) -> Value {
+        let offset = self.b.ins().ushr_imm_u(column, 5);
+        self.b.ins().iadd(pointer, offset)
+    }
+
+    /// Spikes as numbers.
+    fn read_spikes(&mut self, pointer: Value, column: Value, at: usize) -> Value {
+        let address = self.byte_address(pointer, column);
+        let byte = self.b.ins().uload8(types::I32, memory(), address, 0);
+        let all = self.b.ins().splat(types::I32X4, byte);
+        let bits: Vec<u8> = (0..4).flat_map(|lane| (1u32 << (at + lane)).to_le_bytes()).collect();
+        let bits = self.b.func.dfg.constants.insert(ConstantData::from(bits));
+        let bits = self.b.ins().vconst(types::I32X4, bits);
+        let set = self.b.ins().band(all, bits);
+        let mask = self.b.ins().icmp(IntCC::Equal, set, bits);
+        let one = self.integers(1f32.to_bits() as i32);
+        let number = self.b.ins().band(mask, one);
+        self.float(number)
+    }
+
+    /// Numbers that are 0 or 1 as bits from `at` on. Bit 29 of 1.0 is set.
+    fn spike_bits(&mut self, x: Value, at: usize, lanes: Lanes) -> Value {
+        let x = self.bits(x);
+        let bits = match lanes {
+            Lanes::Four => {
+                let signs = self.b.ins().ishl_imm_u(x, 2);
+                self.b.ins().vhigh_bits(types::I32, signs)
+            }
+            Lanes::One => {
+                let x = self.b.ins().extractlane(x, 0);
+                let x = self.b.ins().ushr_imm_u(x, 29);
+                self.b.ins().band_imm_u(x, 1)
+            }
+        };
+        if at == 0 { bits } else { self.b.ins().ishl_imm_u(bits, at as i64) }
     }
 
     /// Goes over columns, `4 * unroll` at once, then four, then one; `column` is in bytes.
@@ -80,11 +178,18 @@ impl Frame<'_> {
         }
     }
 
-    /// One column, or four.
-    fn element(&mut self, body: &[Instr], pointers: &[Option<Value>], column: Value, lanes: Lanes) {
+    /// One column, or four; `byte` if there are spikes among the accesses.
+    fn element(
+        &mut self,
+        body: &[Instr],
+        pointers: &[Option<Value>],
+        column: Value,
+        lanes: Lanes,
+        mut byte: Option<&mut Byte>,
+    ) {
         self.lanes = lanes;
         let mut regs: Vec<Option<Value>> = Vec::with_capacity(body.len());
-        for (instr, pointer) in body.iter().zip(pointers) {
+        for (idx, (instr, pointer)) in body.iter().zip(pointers).enumerate() {
             let reg = |r: &usize| regs[*r].expect("verified: made before");
             let value = match instr {
                 Instr::Const(c) => Some(self.number(*c)),
@@ -99,6 +204,10 @@ impl Frame<'_> {
                     let x = self.b.ins().fcvt_from_sint(types::F32, step);
                     Some(self.b.ins().splat(types::F32X4, x))
                 }
+                Instr::Load(a) if self.loops.buffers[a.buffer].spikes => {
+                    let at = byte.as_ref().expect("columns of spikes").at;
+                    Some(self.read_spikes(pointer.expect("an access"), column, at))
+                }
                 Instr::Load(a) => Some(self.read(a, pointer.expect("an access"), column, lanes)),
                 Instr::Op(op, args) => {
                     let args: Vec<Value> = args.iter().map(reg).collect();
@@ -107,6 +216,15 @@ impl Frame<'_> {
                 Instr::Spike { strict, x } => {
                     let x = reg(x);
                     Some(self.spike(*strict, x))
+                }
+                Instr::Store(a, x) if self.loops.buffers[a.buffer].spikes => {
+                    let byte = byte.as_mut().expect("columns of spikes");
+                    let bits = self.spike_bits(reg(x), byte.at, lanes);
+                    byte.made[idx] = Some(match byte.made[idx] {
+                        Some(before) => self.b.ins().bor(before, bits),
+                        None => bits,
+                    });
+                    None
                 }
                 Instr::Store(a, x) => {
                     let x = reg(x);

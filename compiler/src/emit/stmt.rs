@@ -51,6 +51,9 @@ impl Frame<'_> {
         b: &(Access, [usize; 2]),
         c: &(Access, usize),
     ) {
+        if self.loops.buffers[a.0.buffer].spikes {
+            return self.matmul_of_spikes(size, a, b, c);
+        }
         let mut args: Vec<Value> = size.iter().map(|s| self.int(*s as i64)).collect();
         for (access, strides) in [a, b] {
             args.push(self.address(access));
@@ -60,6 +63,23 @@ impl Frame<'_> {
         args.push(self.int(c.1 as i64));
         args.push(self.int(0));
         self.call("snn_matmul", &[types::I64; 12], None, &args);
+    }
+
+    fn matmul_of_spikes(
+        &mut self,
+        size: [usize; 3],
+        a: &(Access, [usize; 2]),
+        b: &(Access, [usize; 2]),
+        c: &(Access, usize),
+    ) {
+        let mut args: Vec<Value> = size.iter().map(|s| self.int(*s as i64)).collect();
+        args.push(self.address(&a.0));
+        args.push(self.int(i64::from(a.1[1] != 1)));
+        args.push(self.address(&b.0));
+        args.extend(b.1.map(|s| self.int(s as i64)));
+        args.push(self.address(&c.0));
+        args.push(self.int(c.1 as i64));
+        self.call("snn_matmul_spikes", &[types::I64; 10], None, &args);
     }
 
     /// One accumulator for each row; four rows at once, since each addition waits for the one before.

@@ -12,6 +12,8 @@
 //! **Loops.** There are [`Stmt::Steps`] (the time loop) and the two of a [`Stmt::Nest`]: rows, then columns. An [`Access`] says where
 //! the element of row `r`, column `c` at step `t` of the enclosing time loop lies:
 //! `offset + shard_idx * shard + (t + shift) * step + r * row + c * col`, in floats from the start of the buffer.
+//! A row of a buffer of spikes is bits ([`snn_runtime::kernels::spikes`]): there `step` and `row` count floats all the same, `col` counts
+//! bits, and what is stored is 0 or 1. Only nests and left factors of products touch such a buffer.
 //! Elements of a nest are independent of each other, so that an emitter may take as many columns at once as it likes; all loads of an
 //! element come before its stores.
 //!

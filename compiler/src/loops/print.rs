@@ -22,7 +22,8 @@ impl Display for Program {
             let mut axes: Vec<String> = b.time.map(|t| format!("t{t}")).into_iter().collect();
             axes.extend(b.batch.then(|| "b".to_string()));
             axes.extend(b.shape.iter().map(usize::to_string));
-            writeln!(f, "buf{idx} {:?}+{} [{}]   ; {}", b.region, b.offset, axes.join(", "), b.name)?;
+            let form = if b.spikes { " spikes" } else { "" };
+            writeln!(f, "buf{idx} {:?}+{} [{}]{form}   ; {}", b.region, b.offset, axes.join(", "), b.name)?;
         }
         for phase in &self.phases {
             writeln!(f, "\nphase {} ({:?}, {:?}) {{", phase.name, phase.section, phase.parallel)?;

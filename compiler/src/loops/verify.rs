@@ -103,7 +103,7 @@ fn stmts(program: &Program, body: &[Stmt], in_time: bool) -> Result<(), String> 
                 }
             }
             Stmt::MatMul { size: [m, k, n], a, b, c } => {
-                corner(program, &a.0, (m - 1) * a.1[0] + (k - 1) * a.1[1], in_time)?;
+                left(program, [*m, *k], a, in_time)?;
                 corner(program, &b.0, (k - 1) * b.1[0] + (n - 1) * b.1[1], in_time)?;
                 corner(program, &c.0, (m - 1) * c.1 + n - 1, in_time)?;
             }
@@ -137,8 +137,33 @@ fn before(reg: usize, at: usize) -> Result<(), String> {
     if reg < at { Ok(()) } else { Err(format!("r{at} reads r{reg}")) }
 }
 
+/// A left factor: numbers, or whole rows of spikes.
+fn left(
+    program: &Program,
+    [m, k]: [usize; 2],
+    (a, strides): &(Access, [usize; 2]),
+    in_time: bool,
+) -> Result<(), String> {
+    let info = &program.buffers[a.buffer];
+    if !info.spikes {
+        return corner(program, a, (m - 1) * strides[0] + (k - 1) * strides[1], in_time);
+    }
+    let (rows, width) = if strides[1] == 1 { (m, k) } else { (k, m) };
+    let floats = info.row_floats();
+    if width != info.width() || a.offset % floats != 0 || a.step % floats != 0 {
+        return Err(format!("a product reads parts of rows of spikes of {}", info.name));
+    }
+    corner(program, a, rows * floats - 1, in_time)
+}
+
 fn access(program: &Program, a: &Access, rows: usize, width: usize, in_time: bool) -> Result<(), String> {
-    corner(program, a, rows.saturating_sub(1) * a.row + width.saturating_sub(1) * a.col, in_time)
+    let last = width.saturating_sub(1) * a.col;
+    let spikes = program.buffers.get(a.buffer).is_some_and(|b| b.spikes);
+    if spikes && a.col != 1 {
+        return Err("a column of spikes at every column".to_string());
+    }
+    let last = if spikes { last / 32 } else { last };
+    corner(program, a, rows.saturating_sub(1) * a.row + last, in_time)
 }
 
 /// Checks the elements nearest to and farthest from the start, over all steps and shards.
@@ -175,6 +200,7 @@ mod tests {
             time: None,
             batch: true,
             shape: vec![4],
+            spikes: false,
         };
         let access = |buffer| Access { buffer, offset: 0, shard: 0, step: 0, shift: 0, row: 4, col: 1 };
         let copy = |from, to| Stmt::Nest {

@@ -114,6 +114,7 @@ impl Layout {
             time,
             batch: ty.batch,
             shape: ty.shape.clone(),
+            spikes: false,
         });
         Place { buffer: self.buffers.len() - 1, ty: ty.clone(), shift: 0, shard: 0 }
     }

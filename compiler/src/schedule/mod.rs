@@ -3,7 +3,8 @@
 //! Values with samples are computed for each shard, the others once. A reduction over samples leaves a partial result for each shard,
 //! and these are added once. Pointwise values on the same axes fuse into one nest as far as their operands allow; only what
 //! another statement reads gets a buffer. `phases` and `block` decide the order and the fusion, `scan` makes the time loops,
-//! `statement` and `reduce` everything that is no nest, `nest` the instructions, `layout` the buffers, `memory` where they lie.
+//! `statement` and `reduce` everything that is no nest, `nest` the instructions, `layout` the buffers, `spikes` which of them are bits,
+//! `memory` where they lie.
 
 mod block;
 mod layout;
@@ -13,6 +14,7 @@ mod phases;
 mod prepare;
 mod reduce;
 mod scan;
+mod spikes;
 mod statement;
 #[cfg(test)]
 mod tests;
@@ -50,6 +52,7 @@ pub fn loops(net: &Net) -> Program {
     s.assign_places();
     let phases = plan.phases.iter().enumerate().map(|(p, planned)| s.phase(p, planned)).collect();
     let mut program = s.finish(phases);
+    spikes::pack(&mut program);
     memory::plan(&mut program);
     debug_assert_eq!(crate::loops::verify::verify(&program), Ok(()));
     program

@@ -23,7 +23,7 @@ fn buffer(
     batch: bool,
     shape: &[usize],
 ) -> BufferInfo {
-    BufferInfo { name: name.into(), region, offset, time, batch, shape: shape.to_vec() }
+    BufferInfo { name: name.into(), region, offset, time, batch, shape: shape.to_vec(), spikes: false }
 }
 
 fn bind(names: &[(&str, usize)]) -> Vec<Binding> {

@@ -37,33 +37,49 @@ pub unsafe extern "C" fn snn_matmul_fast(
     let (a_rs, a_cs, b_rs, b_cs, c_rs) =
         (a_rs as isize, a_cs as isize, b_rs as isize, b_cs as isize, c_rs as isize);
     let accumulate = accumulate != 0;
-    let product = Product { m, k, n, a, a_rs, a_cs, b, b_rs, b_cs, c, c_rs, c_cs: 1, accumulate };
-    if m.saturating_mul(k).saturating_mul(n) < SMALL {
-        // SAFETY: the caller's promise.
-        return unsafe { ordered(&product) };
-    }
     // SAFETY: the caller's promise.
-    if unsafe { events::product(&product) } {
-        return;
+    unsafe { fast(&Product { m, k, n, a, a_rs, a_cs, b, b_rs, b_cs, c, c_rs, c_cs: 1, accumulate }) }
+}
+
+/// The product in the order that is fastest for its size and for how many numbers of A are zero.
+///
+/// # Safety
+/// As [`snn_matmul_fast`].
+pub(super) unsafe fn fast(p: &Product) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if p.m.saturating_mul(p.k).saturating_mul(p.n) < SMALL {
+            ordered(p);
+        } else if !events::product(p) {
+            dense(p);
+        }
     }
+}
+
+/// The product in any order of sums.
+///
+/// # Safety
+/// As [`snn_matmul_fast`].
+pub(super) unsafe fn dense(p: &Product) {
+    let alpha_beta = 1.0f32;
     // SAFETY: the caller's promise; `gemm` reads C only if told to.
     unsafe {
         gemm::gemm(
-            m,
-            n,
-            k,
-            c,
-            1,
-            c_rs,
-            accumulate,
-            a,
-            a_cs,
-            a_rs,
-            b,
-            b_cs,
-            b_rs,
-            1.0f32,
-            1.0f32,
+            p.m,
+            p.n,
+            p.k,
+            p.c,
+            p.c_cs,
+            p.c_rs,
+            p.accumulate,
+            p.a,
+            p.a_cs,
+            p.a_rs,
+            p.b,
+            p.b_cs,
+            p.b_rs,
+            alpha_beta,
+            alpha_beta,
             false,
             false,
             false,
@@ -151,7 +167,7 @@ impl Product {
 ///
 /// # Safety
 /// As [`snn_matmul_fast`].
-unsafe fn ordered(product: &Product) {
+pub(super) unsafe fn ordered(product: &Product) {
     let mut product = *product;
     if product.m == 0 || product.n == 0 {
         return;
