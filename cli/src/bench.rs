@@ -5,7 +5,7 @@
 //! [`BLOCKS`] blocks, in wall and in CPU time of the whole process. On a machine with other work, CPU time of one thread is the
 //! one to trust.
 
-use crate::job::{Ready, Runner};
+use crate::job::{Ready, Runner, facts};
 use crate::load::Failure;
 use crate::report::JobReport;
 use cpu_time::ProcessTime;
@@ -48,7 +48,7 @@ fn training(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
     let data = &split.train;
     let batch = job.batch.min(data.samples).max(1);
     for (name, purpose) in [("train", Purpose::Train), ("infer", Purpose::Evaluate)] {
-        let mut ready = runner.compile(job, purpose, batch, data.target_width())?;
+        let mut ready = runner.compile(job, purpose, batch, facts(data))?;
         let mut weights = Weights::zeroed(ready.engine.program())?;
         runner.initialize(job, &ready, &mut weights, Some(data))?;
         let times = measure(&mut ready, &mut weights, job, data, batch)?;

@@ -1,13 +1,13 @@
 //! Subcommands: which jobs they run, and the small ones whole.
 
 use crate::args::{Cli, Command, Common, Run, StageName};
-use crate::job::{Runner, STOP};
+use crate::job::{Runner, STOP, facts};
 use crate::load::{self, Failure, load};
 use crate::report::{self, JobReport};
 use crate::{bench, gradcheck, testing};
 use snn_compiler::diag::{Code, Diagnostics, render};
 use snn_compiler::hir::JobKind;
-use snn_compiler::pipeline::{self, Purpose, Stage};
+use snn_compiler::pipeline::{self, DataFacts, Purpose, Stage};
 use snn_compiler::source::Sources;
 use snn_compiler::{ast, parse};
 use std::path::Path;
@@ -147,14 +147,14 @@ fn check(file: &Path, memory: bool, common: &Common) -> Result<Vec<JobReport>, F
     let mut runner = Runner::new(&loaded, common)?;
     for job in &loaded.checked.program.jobs {
         let data = runner.split(job)?;
-        let classes = data.as_ref().map_or(0, |(s, _)| s.train.target_width());
+        let known = data.as_ref().map_or(DataFacts::default(), |(s, _)| facts(&s.train));
         let purpose = match job.kind {
             JobKind::Train => Purpose::Train,
             JobKind::Evaluate => Purpose::Evaluate,
             JobKind::Simulate => Purpose::Simulate,
         };
         let batch = data.as_ref().map_or(1, |(s, _)| job.batch.min(s.train.samples).max(1));
-        let (_, program) = runner.program(job, purpose, batch, classes)?;
+        let (_, program) = runner.program(job, purpose, batch, known)?;
         report::out(&format!("{:?} {}: {}\n", job.kind, runner.model(job).name, memory_text(&program.plan)));
     }
     Ok(Vec::new())

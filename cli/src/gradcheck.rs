@@ -1,7 +1,7 @@
 //! `gradcheck`: the adjoint against central differences of the relaxed network (f64), compiled gradients against the
 //! interpreter (f32), and the transpose test with forward-mode tangents.
 
-use crate::job::{Ready, Runner};
+use crate::job::{Ready, Runner, facts};
 use crate::load::Failure;
 use crate::report::JobReport;
 use snn_compiler::hir::{Job, JobKind, TrainSettings};
@@ -41,10 +41,9 @@ pub fn gradcheck(runner: &mut Runner) -> Result<JobReport, Failure> {
     let batch = BATCH.min(data.samples);
     // Differences know no windows: they check the whole gradient, the transpose test the one that is cut.
     let whole = Job { train: job.train.clone().map(|t| TrainSettings { window: None, ..t }), ..job.clone() };
-    let mut relaxed =
-        runner.compile(&whole, Purpose::Gradient { relaxed: true }, batch, data.target_width())?;
-    let in_one = runner.compile(&whole, Purpose::Gradient { relaxed: false }, batch, data.target_width())?;
-    let plain = runner.compile(&job, Purpose::Gradient { relaxed: false }, batch, data.target_width())?;
+    let mut relaxed = runner.compile(&whole, Purpose::Gradient { relaxed: true }, batch, facts(data))?;
+    let in_one = runner.compile(&whole, Purpose::Gradient { relaxed: false }, batch, facts(data))?;
+    let plain = runner.compile(&job, Purpose::Gradient { relaxed: false }, batch, facts(data))?;
     let mut weights = Weights::zeroed(relaxed.engine.program())?;
     runner.initialize(&job, &relaxed, &mut weights, Some(data))?;
     let rows = rows(&job, &mut relaxed, &in_one, &mut weights, data, batch)?;

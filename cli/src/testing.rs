@@ -122,7 +122,7 @@ fn first_neuron(values: &[f32], steps: usize) -> Vec<f64> {
 }
 
 fn reference(runner: &mut Runner, job: &Job) -> Result<Traces, Failure> {
-    let ready = runner.compile(job, snn_compiler::pipeline::Purpose::Simulate, 1, 0)?;
+    let ready = runner.compile(job, snn_compiler::pipeline::Purpose::Simulate, 1, Default::default())?;
     let net = &ready.staged.net;
     let given = drives(runner, job, 1);
     let inputs: Vec<Array<f64>> = net

@@ -73,13 +73,22 @@ pub struct Staged {
     pub tape: Vec<differentiate::TapeEntry>,
 }
 
-/// The net of a job. `target_width` is the number of classes or target values of the data, 0 without data.
+/// What is known of the data of a job before it is compiled; nothing without data.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DataFacts {
+    /// Number of classes or target values.
+    pub target_width: usize,
+    /// Whether inputs are 0 or 1 throughout.
+    pub spikes: bool,
+}
+
+/// The net of a job.
 pub fn net(
     model: &Model,
     job: &Job,
     purpose: Purpose,
     batch: usize,
-    target_width: usize,
+    data: DataFacts,
 ) -> Result<Staged, String> {
     let env = ConstEnv { dt: job.dt, steps: job.steps };
     let step = step::passes::run(lower::step(model, &env));
@@ -87,7 +96,11 @@ pub fn net(
     let wanted = wanted(model, job, purpose);
     let (shard_batch, shards) = shards(batch);
     let (mut net, traces) = cluster::net(&step, &wanted, job.steps, shard_batch, shards);
-    let loss = outputs(&mut net, &traces, model, job, purpose, target_width);
+    if let Some(first) = model.inputs.first() {
+        let input = net.inputs.iter_mut().find(|i| i.name == first.name);
+        input.into_iter().for_each(|i| i.spikes = data.spikes);
+    }
+    let loss = outputs(&mut net, &traces, model, job, purpose, data.target_width);
     let mut net = net::passes::run(net);
     let mut tape = Vec::new();
     if let Purpose::Gradient { relaxed: true } = purpose {
@@ -226,7 +239,7 @@ impl Stage {
 }
 
 /// The text of a stage of a checked program: what `snnc emit` prints. The same on every machine. Stages after `hir` are those
-/// of the first `train` job, else of the first other job.
+/// of the first `train` job, else of the first other job; no data are read, inputs are taken for numbers.
 pub fn emit_text(checked: &Checked, stage: Stage) -> Result<String, String> {
     match stage {
         Stage::Ast => return Ok(ast::print::debug_tree(&checked.ast)),
@@ -243,8 +256,8 @@ pub fn emit_text(checked: &Checked, stage: Stage) -> Result<String, String> {
         (JobKind::Train, _) => Purpose::Train,
         (JobKind::Simulate, _) => Purpose::Simulate,
     };
-    let width = default_target_width(model);
-    let staged = net(model, job, purpose, job.batch, width)?;
+    let data = DataFacts { target_width: default_target_width(model), spikes: false };
+    let staged = net(model, job, purpose, job.batch, data)?;
     Ok(match stage {
         Stage::Step => staged.step.to_string(),
         Stage::Net => staged.net.to_string(),

@@ -10,6 +10,7 @@ use ndarray::{ArrayD, IxDyn};
 
 use crate::abi::{Ctx, SCALARS, Scalar};
 use crate::error::Result;
+use crate::kernels::spikes;
 use crate::memory::AlignedBuf;
 use crate::pool::Pool;
 use crate::program::{BufferIdx, BufferInfo, Parallel, Program, Region, Section};
@@ -305,7 +306,7 @@ impl Engine {
     /// Where one step of one sample (of the batch) lies in its region.
     fn row(&self, info: &BufferInfo, t: usize, sample: usize) -> std::ops::Range<usize> {
         let plan = &self.program.plan;
-        let width = info.width();
+        let width = info.row_floats();
         let (base, row) = match (info.region, info.batch) {
             (_, false) => (0, t),
             (Region::Shard, true) => (
@@ -351,7 +352,7 @@ impl Engine {
                 let row = &mut self.region_mut(info)[row];
                 if sample < samples {
                     let from = (sample * time + t) * width;
-                    row.copy_from_slice(&values[from..from + width]);
+                    put(&values[from..from + width], row, info, name);
                 } else {
                     row.fill(0.0);
                 }
@@ -380,6 +381,15 @@ impl Engine {
                 panic!("input {} is a parameter: it belongs to the weights", info.name)
             }
         }
+    }
+}
+
+/// Writes one row of an input.
+fn put(values: &[f32], row: &mut [f32], info: &BufferInfo, name: &str) {
+    if info.spikes {
+        assert!(spikes::pack(values, row), "input {name} was compiled for 0 and 1");
+    } else {
+        row.copy_from_slice(values);
     }
 }
 

@@ -5,15 +5,15 @@ use libtest_mimic::Failed;
 use snn_compiler::hir::{Job, JobKind};
 use snn_compiler::interp::{self, Array, Call, Inputs, Number};
 use snn_compiler::net::{Net, Sink};
-use snn_compiler::pipeline::{self, Options, Purpose};
+use snn_compiler::pipeline::{self, DataFacts, Options, Purpose};
 use snn_compiler::step::Ty;
 use snn_runtime::abi::{SCALARS, Scalar};
 use snn_runtime::data::Dataset;
 use snn_runtime::engine::{self, Engine, SectionTimes, Weights};
 use snn_runtime::pool::Pool;
 use snn_runtime::train::evaluate::gather;
-use snnc::job::Runner;
 use snnc::job::simulate::drives;
+use snnc::job::{Runner, facts};
 use std::sync::Arc;
 
 /// Samples of a batch here: two shards.
@@ -37,8 +37,8 @@ pub fn job(runner: &mut Runner, job: &Job) -> Result<(), Failed> {
     };
     let given = given(runner, job, data, samples);
     for purpose in purposes {
-        let width = data.map_or(0, |d| d.target_width());
-        let net = pipeline::net(runner.model(job), job, *purpose, samples, width)?.net;
+        let known = data.map_or(DataFacts::default(), facts);
+        let net = pipeline::net(runner.model(job), job, *purpose, samples, known)?.net;
         let params = params(runner, job, &net);
         compare(&net, &given, &params, samples).map_err(|why| format!("{purpose:?}: {why}"))?;
     }

@@ -10,7 +10,7 @@ use snn_compiler::analyze::Overrides;
 use snn_compiler::diag::{Diagnostics, render};
 use snn_compiler::interp::Number;
 use snn_compiler::net::Net;
-use snn_compiler::pipeline::{self, Options, Purpose};
+use snn_compiler::pipeline::{self, DataFacts, Options, Purpose};
 use snn_compiler::source::Sources;
 
 /// The trials.
@@ -40,7 +40,8 @@ fn check(text: &str, given: &Given, width: usize, params: Named, expected: Named
     let job = &checked.program.jobs[0];
     let model = &checked.program.models[job.model.idx()];
     let purpose = Purpose::Gradient { relaxed: false };
-    let net = pipeline::net(model, job, purpose, job.batch, width)?.net;
+    let data = DataFacts { target_width: width, spikes: false };
+    let net = pipeline::net(model, job, purpose, job.batch, data)?.net;
     let params = arrays(&net, params)?;
     // Parameters are stored in f32, for the interpreter too.
     compare("f64", interpreted::<f64>(&net, given, &params, job.batch), expected, 1e-6)?;

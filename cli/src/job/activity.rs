@@ -35,7 +35,7 @@ impl Activity for FirstBatch<'_, '_> {
         let Some(data) = self.data else { return vec![0.0] };
         let batch = job.batch.min(data.samples);
         let order = rng::permutation(data.samples, rng::key(job.seed, 2, 0));
-        let Ok(mut ready) = self.runner.compile(&job, Purpose::Simulate, batch, data.target_width()) else {
+        let Ok(mut ready) = self.runner.compile(&job, Purpose::Simulate, batch, super::facts(data)) else {
             return vec![0.0];
         };
         let Ok(mut weights) = Weights::zeroed(ready.engine.program()) else { return vec![0.0] };

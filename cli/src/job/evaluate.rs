@@ -23,7 +23,7 @@ pub fn evaluate(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
     let data_seconds = start.elapsed().as_secs_f64();
     let data = if part == Part::Train { &split.train } else { &split.test };
     let mut ready =
-        runner.compile(job, Purpose::Evaluate, job.batch.min(data.samples).max(1), data.target_width())?;
+        runner.compile(job, Purpose::Evaluate, job.batch.min(data.samples).max(1), super::facts(data))?;
     let mut weights = Weights::zeroed(ready.engine.program())?;
     let kept = runner.initialize(job, &ready, &mut weights, Some(&split.train))?;
     if !kept {

@@ -61,7 +61,7 @@ fn first(
     }
     let names: Vec<String> = records.iter().map(|r| r.name.clone()).collect();
     let job = Job { kind: JobKind::Simulate, records, reports: Vec::new(), ..job.clone() };
-    let mut ready = runner.compile(&job, Purpose::Simulate, d.samples.len(), data.target_width()).ok()?;
+    let mut ready = runner.compile(&job, Purpose::Simulate, d.samples.len(), super::facts(data)).ok()?;
     let (x, target) = gather(data, &d.samples);
     let mut own = Weights::zeroed(ready.engine.program()).ok()?;
     own.param.copy_from_slice(&weights.param);

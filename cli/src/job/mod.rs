@@ -13,7 +13,7 @@ use crate::report::JobReport;
 use snn_compiler::diag::Code;
 use snn_compiler::hir::constant::ConstEnv;
 use snn_compiler::hir::{self, Job, JobKind, Model, Part};
-use snn_compiler::pipeline::{self, Options, Purpose, Staged};
+use snn_compiler::pipeline::{self, DataFacts, Options, Purpose, Staged};
 use snn_runtime::data::source::{self, ArgValue};
 use snn_runtime::data::{Dataset, Target};
 use snn_runtime::engine::{Engine, Weights};
@@ -32,6 +32,11 @@ pub struct Split {
     pub train: Dataset,
     /// The rest.
     pub test: Dataset,
+}
+
+/// What the compiler may know of a data set.
+pub fn facts(data: &Dataset) -> DataFacts {
+    DataFacts { target_width: data.target_width(), spikes: data.spikes }
 }
 
 /// The state of a run of a file.
@@ -89,9 +94,9 @@ impl<'a> Runner<'a> {
         job: &Job,
         purpose: Purpose,
         batch: usize,
-        classes: usize,
+        data: DataFacts,
     ) -> Result<(Staged, Program), Failure> {
-        let staged = pipeline::net(self.model(job), job, purpose, batch, classes)
+        let staged = pipeline::net(self.model(job), job, purpose, batch, data)
             .map_err(|name| Failure::plain("E0806", format!("surrogate `{name}` has no primitive"), None))?;
         let program = pipeline::compile(&staged.net, &self.options());
         Ok((staged, program))
@@ -103,10 +108,10 @@ impl<'a> Runner<'a> {
         job: &Job,
         purpose: Purpose,
         batch: usize,
-        classes: usize,
+        data: DataFacts,
     ) -> Result<Ready, Failure> {
         let start = std::time::Instant::now();
-        let (staged, program) = self.program(job, purpose, batch, classes)?;
+        let (staged, program) = self.program(job, purpose, batch, data)?;
         let seconds = start.elapsed().as_secs_f64();
         let engine = Engine::new(Arc::new(program), self.pool.clone())?;
         Ok(Ready { staged, engine, seconds })
@@ -161,7 +166,10 @@ impl<'a> Runner<'a> {
                 None => args.push((name.to_string(), value)),
             }
         }
-        let (train, test) = source::load(&data.source, &args, &self.loaded.base)?;
+        let (mut train, mut test) = source::load(&data.source, &args, &self.loaded.base)?;
+        // A program that is made for one part runs on the other too.
+        let spikes = train.spikes && test.spikes;
+        (train.spikes, test.spikes) = (spikes, spikes);
         Ok(Split { train, test })
     }
 

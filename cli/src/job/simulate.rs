@@ -5,7 +5,7 @@ use crate::load::Failure;
 use crate::report::JobReport;
 use ndarray::{ArrayD, Dimension};
 use snn_compiler::hir::{DriveValues, Job, Part};
-use snn_compiler::pipeline::Purpose;
+use snn_compiler::pipeline::{DataFacts, Purpose};
 use snn_runtime::abi::SCALARS;
 use snn_runtime::engine::{Call, SectionTimes, Weights};
 use snn_runtime::record::{Array, write_npz};
@@ -58,8 +58,8 @@ pub fn run(runner: &mut Runner, job: &Job) -> Result<Run, Failure> {
     let split = runner.split(job)?;
     let data = split.as_ref().map(|(s, part)| if *part == Part::Train { &s.train } else { &s.test });
     let samples = data.map_or(1, |d| d.samples.min(job.batch)).max(1);
-    let classes = data.map_or(0, |d| d.target_width());
-    let mut ready = runner.compile(job, Purpose::Simulate, samples, classes)?;
+    let known = data.map_or(DataFacts::default(), super::facts);
+    let mut ready = runner.compile(job, Purpose::Simulate, samples, known)?;
     let mut weights = Weights::zeroed(ready.engine.program())?;
     let trained = runner.initialize(job, &ready, &mut weights, data)?;
     if let (false, Some(path)) = (trained, runner.checkpoint(job))

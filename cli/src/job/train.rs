@@ -19,10 +19,10 @@ pub fn train(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
     };
     let data_seconds = start.elapsed().as_secs_f64();
     runner.make_out()?;
-    let classes = split.train.target_width();
+    let known = super::facts(&split.train);
     let batch = job.batch.min(split.train.samples).max(1);
-    let mut ready = runner.compile(job, Purpose::Train, batch, classes)?;
-    let mut check = runner.compile(job, Purpose::Evaluate, batch, classes)?;
+    let mut ready = runner.compile(job, Purpose::Train, batch, known)?;
+    let mut check = runner.compile(job, Purpose::Evaluate, batch, known)?;
     let mut weights = Weights::zeroed(ready.engine.program())?;
     runner.initialize(job, &ready, &mut weights, Some(&split.train))?;
     let model = runner.model(job);

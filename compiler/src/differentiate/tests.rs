@@ -74,7 +74,7 @@ fn model(stream: bool, delay: usize) -> StepFn {
         |name: &str, shape: &[usize]| Param { name: name.into(), shape: shape.to_vec(), trained: true };
     StepFn {
         states: vec![state("h.v", v1, 1, &h), state("h.s", s, delay, &h), state("y.u", u1, 1, &y)],
-        inputs: vec![Input { name: "x".into(), ty: Ty { time: stream, ..batch(&[3]) } }],
+        inputs: vec![Input { name: "x".into(), ty: Ty { time: stream, ..batch(&[3]) }, spikes: false }],
         params: vec![
             param("w", &[3, 4]),
             param("r", &[4, 4]),

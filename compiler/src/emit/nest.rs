@@ -60,13 +60,7 @@ impl Frame<'_> {
     }
 
     /// Goes over columns eight at a time: spikes are read and written in bytes.
-    fn columns_of_spikes(
-        &mut self,
-        width: usize,
-        unroll: usize,
-        body: &[Instr],
-        pointers: &[Option<Value>],
-    ) {
+    fn columns_of_spikes(&mut self, width: usize, unroll: usize, body: &[Instr], pointers: &[Option<Value>]) {
         let (groups, unroll) = (width / 8, unroll.div_ceil(2));
         let many = groups / unroll * unroll;
         self.repeat(32 * many as i64, 32 * unroll as i64, false, |f, column| {

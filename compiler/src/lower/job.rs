@@ -85,7 +85,7 @@ impl JobValues<'_> {
 
     fn input(&mut self, name: &str, ty: Ty) -> ValId {
         let at = self.net.inputs.iter().position(|i| i.name == name).unwrap_or_else(|| {
-            self.net.inputs.push(Input { name: name.into(), ty: ty.clone() });
+            self.net.inputs.push(Input { name: name.into(), ty: ty.clone(), spikes: false });
             self.net.inputs.len() - 1
         });
         self.net.graph.push(Op::Input(at), &[], ty)

@@ -80,9 +80,14 @@ impl<'m> Builder<'m> {
             .map(|i| Input {
                 name: i.name.clone(),
                 ty: Ty { time: i.stream, batch: true, shape: vec![i.shape.iter().product()] },
+                spikes: false,
             })
             .collect();
-        inputs.push(Input { name: "mask".into(), ty: Ty { time: false, batch: true, shape: vec![] } });
+        inputs.push(Input {
+            name: "mask".into(),
+            ty: Ty { time: false, batch: true, shape: vec![] },
+            spikes: false,
+        });
         let mut b = Builder {
             model,
             env,

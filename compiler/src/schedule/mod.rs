@@ -52,7 +52,9 @@ pub fn loops(net: &Net) -> Program {
     s.assign_places();
     let phases = plan.phases.iter().enumerate().map(|(p, planned)| s.phase(p, planned)).collect();
     let mut program = s.finish(phases);
-    spikes::pack(&mut program);
+    let inputs = net.inputs.iter().zip(&program.inputs).filter(|(input, _)| input.spikes);
+    let inputs: Vec<usize> = inputs.map(|(_, binding)| binding.buffer).collect();
+    spikes::pack(&mut program, &inputs);
     memory::plan(&mut program);
     debug_assert_eq!(crate::loops::verify::verify(&program), Ok(()));
     program

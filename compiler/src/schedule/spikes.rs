@@ -11,11 +11,11 @@ use snn_runtime::program::{BufferInfo, Region};
 /// Rows shorter than this are read faster as numbers.
 const MIN_WIDTH: usize = 32;
 /// Products with fewer multiplications are done before bits are taken apart.
-const MIN_WORK: usize = 1 << 15;
+const MIN_WORK: usize = 1 << 13;
 
-/// Makes bits of all buffers that allow it.
-pub(super) fn pack(program: &mut Program) {
-    let mut packed = candidates(program);
+/// Makes bits of all buffers that allow it; `inputs` are those that the runtime fills with spikes.
+pub(super) fn pack(program: &mut Program, inputs: &[usize]) {
+    let mut packed = candidates(program, inputs);
     loop {
         let before = packed.clone();
         for phase in &program.phases {
@@ -35,12 +35,13 @@ pub(super) fn pack(program: &mut Program) {
 }
 
 /// Sequences, and what a product reads.
-fn candidates(program: &Program) -> Vec<bool> {
+fn candidates(program: &Program, inputs: &[usize]) -> Vec<bool> {
     let mut factors = vec![false; program.buffers.len()];
     for phase in &program.phases {
         phase.body.iter().for_each(|stmt| left_factors(stmt, &mut factors));
     }
-    let free = program.bound().into_iter().map(|bound| !bound);
+    let bound = program.bound().into_iter().enumerate();
+    let free = bound.map(|(idx, bound)| !bound || inputs.contains(&idx));
     let buffers = program.buffers.iter().zip(free).zip(factors);
     buffers
         .map(|((info, free), factor)| {

@@ -11,7 +11,7 @@ fn ty(time: bool, shape: &[usize]) -> Ty {
 
 fn with_input(of: &Ty) -> (Net, ValId) {
     let mut net = Net { steps: 3, shard_batch: 2, shards: 2, ..Net::default() };
-    net.inputs.push(Input { name: "x".into(), ty: of.clone() });
+    net.inputs.push(Input { name: "x".into(), ty: of.clone(), spikes: false });
     let x = net.graph.push(Op::Input(0), &[], of.clone());
     (net, x)
 }

@@ -232,6 +232,8 @@ pub struct Input {
     pub name: String,
     /// Axes. In a step `time` says that it changes from step to step; the node itself has no time axis there.
     pub ty: Ty,
+    /// Whether it is known to hold nothing but 0 and 1.
+    pub spikes: bool,
 }
 
 /// A parameter of a step or net.

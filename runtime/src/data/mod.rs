@@ -60,6 +60,8 @@ pub struct Dataset {
     pub shape: Vec<usize>,
     /// The targets.
     pub target: Target,
+    /// Whether all of `x` is 0 or 1.
+    pub spikes: bool,
 }
 
 impl Dataset {
@@ -94,7 +96,8 @@ impl Dataset {
             return Err(wrong(format!("there are {samples} samples but {count} targets"))
                 .help("inputs and targets need the same first axis"));
         }
-        let dataset = Dataset { name: name.into(), x, samples, steps: None, shape, target };
+        let spikes = x.iter().all(|value| *value == 0.0 || *value == 1.0);
+        let dataset = Dataset { name: name.into(), x, samples, steps: None, shape, target, spikes };
         dataset.check_finite()?;
         Ok(dataset)
     }
@@ -177,8 +180,8 @@ impl Dataset {
             },
             Target::None => Target::None,
         };
-        let Dataset { name, steps, shape, .. } = self;
-        Dataset { name: name.clone(), x, samples: indices.len(), steps: *steps, shape: shape.clone(), target }
+        let (name, shape) = (self.name.clone(), self.shape.clone());
+        Dataset { name, x, samples: indices.len(), steps: self.steps, shape, target, spikes: self.spikes }
     }
 
     /// Splits at random by `seed` into `share` of the samples, rounded, and the rest.

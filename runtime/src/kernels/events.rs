@@ -4,6 +4,7 @@
 //! Differences to the dense product: sums skip what a zero multiplies, also if that is infinite or NaN.
 
 use super::matmul::Product;
+use super::spikes::differing_bits;
 use std::cell::RefCell;
 
 /// Share of numbers that are not zero above which the dense product is faster (measured with AVX2).
@@ -260,7 +261,7 @@ unsafe fn looks_sparse(p: &Product) -> bool {
 fn each_nonzero(values: &[f32], mut f: impl FnMut(usize, f32)) {
     let (chunks, rest) = values.as_chunks::<16>();
     for (at, chunk) in chunks.iter().enumerate() {
-        let mut bits = nonzero_bits(chunk);
+        let mut bits = differing_bits(chunk, 0.0);
         while bits != 0 {
             let j = bits.trailing_zeros() as usize;
             f(16 * at + j, chunk[j]);
@@ -272,28 +273,6 @@ fn each_nonzero(values: &[f32], mut f: impl FnMut(usize, f32)) {
             f(16 * chunks.len() + j, *value);
         }
     }
-}
-
-/// Bit `j` says whether number `j` is not zero; every x86-64 has the instructions.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-fn nonzero_bits(chunk: &[f32; 16]) -> u32 {
-    use std::arch::x86_64::{_mm_cmpneq_ps, _mm_loadu_ps, _mm_movemask_ps, _mm_setzero_ps};
-    let mut bits = 0;
-    for (at, quarter) in chunk.as_chunks::<4>().0.iter().enumerate() {
-        // SAFETY: four numbers are read.
-        let some =
-            unsafe { _mm_movemask_ps(_mm_cmpneq_ps(_mm_loadu_ps(quarter.as_ptr()), _mm_setzero_ps())) };
-        bits |= (some as u32) << (4 * at);
-    }
-    bits
-}
-
-/// Bit `j` says whether number `j` is not zero.
-#[cfg(not(target_arch = "x86_64"))]
-#[inline(always)]
-fn nonzero_bits(chunk: &[f32; 16]) -> u32 {
-    chunk.iter().enumerate().fold(0, |bits, (j, value)| bits | u32::from(*value != 0.0) << j)
 }
 
 #[cfg(test)]

@@ -39,12 +39,11 @@ pub extern "C" fn snn_pow(x: f32, y: f32) -> f32 {
 /// Names that generated code may import, and where they are. `strict`: the product of matrices with one fixed order of
 /// sums on every machine; else the fastest one.
 pub fn symbols(strict: bool) -> Vec<(&'static str, *const u8)> {
-    let (matmul, of_spikes, of_shards): (matmul::MatmulFn, spikes::SpikesFn, spikes::ShardsFn) = match strict {
-        true => (
-            matmul::snn_matmul_strict,
-            spikes::snn_matmul_spikes_strict,
-            spikes::snn_matmul_shards_strict,
-        ),
+    let (matmul, of_spikes, of_shards): (matmul::MatmulFn, spikes::SpikesFn, spikes::ShardsFn) = match strict
+    {
+        true => {
+            (matmul::snn_matmul_strict, spikes::snn_matmul_spikes_strict, spikes::snn_matmul_shards_strict)
+        }
         false => (matmul::snn_matmul_fast, spikes::snn_matmul_spikes_fast, spikes::snn_matmul_shards_fast),
     };
     vec![
@@ -73,7 +72,11 @@ mod tests {
     #[test]
     fn symbols_have_the_same_names_in_both_modes_and_differ_in_the_product() {
         let (fast, strict) = (symbols(false), symbols(true));
-        assert!(fast.iter().zip(&strict).all(|(a, b)| a.0 == b.0 && (a.1 == b.1) == !a.0.starts_with("snn_matmul")));
+        assert!(
+            fast.iter()
+                .zip(&strict)
+                .all(|(a, b)| a.0 == b.0 && (a.1 == b.1) == !a.0.starts_with("snn_matmul"))
+        );
         assert!(fast.iter().all(|(name, code)| name.starts_with("snn_") && !code.is_null()));
     }
 

@@ -6,6 +6,8 @@
 //! Differences of the fast products to the dense one: sums skip what a zero multiplies, also if that is infinite or NaN.
 
 use super::matmul::{self, Product};
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
 use std::cell::RefCell;
 
 /// Share of spikes above which the dense product is faster (measured with AVX2).
@@ -24,11 +26,48 @@ pub fn words(n: usize) -> usize {
     n.div_ceil(64)
 }
 
-/// Sets the bits of what is not zero. `bits` has `words(values.len())` words.
-pub fn pack(values: &[f32], bits: &mut [u64]) {
-    for (chunk, word) in values.chunks(64).zip(bits) {
-        *word = chunk.iter().enumerate().fold(0, |word, (j, value)| word | u64::from(*value != 0.0) << j);
+/// Sets the bits of what is not zero in the memory of `2 * words(values.len())` floats; gives whether all else is 1.
+pub fn pack(values: &[f32], bits: &mut [f32]) -> bool {
+    let mut strange = 0;
+    for (chunk, word) in values.chunks(64).zip(bits.as_chunks_mut::<2>().0) {
+        let mut set = 0u64;
+        for (at, sixteen) in chunk.chunks(16).enumerate() {
+            let mut all = [0.0; 16];
+            let sixteen = match sixteen.first_chunk() {
+                Some(whole) => whole,
+                None => {
+                    all[..sixteen.len()].copy_from_slice(sixteen);
+                    &all
+                }
+            };
+            let bits = differing_bits(sixteen, 0.0);
+            strange |= !bits ^ differing_bits(sixteen, 1.0);
+            set |= u64::from(bits) << (16 * at);
+        }
+        *word = [f32::from_bits(set as u32), f32::from_bits((set >> 32) as u32)];
     }
+    strange & 0xffff == 0
+}
+
+/// Bit `j` says whether number `j` differs from `from`; every x86-64 has the instructions.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) fn differing_bits(chunk: &[f32; 16], from: f32) -> u32 {
+    let mut bits = 0;
+    for (at, quarter) in chunk.as_chunks::<4>().0.iter().enumerate() {
+        // SAFETY: four numbers are read.
+        let some =
+            unsafe { _mm_movemask_ps(_mm_cmpneq_ps(_mm_loadu_ps(quarter.as_ptr()), _mm_set1_ps(from))) };
+        bits |= (some as u32) << (4 * at);
+    }
+    bits
+}
+
+/// Bit `j` says whether number `j` differs from `from`.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+pub(super) fn differing_bits(chunk: &[f32; 16], from: f32) -> u32 {
+    chunk.iter().enumerate().fold(0, |bits, (j, value)| bits | u32::from(*value != from) << j)
 }
 
 /// `(m, k, n, a, transposed, b, b_rs, b_cs, c, c_rs)`: C[m, n] = A[m, k] · B[k, n]; `a` is m rows of k bits, or k rows of m.
@@ -95,21 +134,8 @@ pub unsafe extern "C" fn snn_transpose_spikes(rows: u64, k: u64, bits: *const u6
 /// `(m, k, n, a, is_spikes, a_rs, a_cs, b, b_rs, c, part, shards, stride)`: C[m, n] is the sum of A[m, k] · B[k, n] over shards, of
 /// which A and B lie `stride` floats apart. Of C only what belongs to `part` is written. With `is_spikes`, A is m rows of
 /// k bits.
-pub type ShardsFn = unsafe extern "C" fn(
-    u64,
-    u64,
-    u64,
-    *const f32,
-    u64,
-    i64,
-    i64,
-    *const f32,
-    i64,
-    *mut f32,
-    u64,
-    u64,
-    u64,
-);
+pub type ShardsFn =
+    unsafe extern "C" fn(u64, u64, u64, *const f32, u64, i64, i64, *const f32, i64, *mut f32, u64, u64, u64);
 
 /// The sum of products in the order that is fastest on this machine.
 ///
@@ -241,7 +267,11 @@ impl Shards {
         let (i, j) = (self.rows.start as isize, self.columns.start as isize);
         // SAFETY: rows and columns are those of A, B and C, or there are none.
         let (a, b, c) = unsafe {
-            (w.a.add(offset as usize), w.b.add(offset as usize).wrapping_offset(j), w.c.wrapping_offset(i * w.c_rs + j))
+            (
+                w.a.add(offset as usize),
+                w.b.add(offset as usize).wrapping_offset(j),
+                w.c.wrapping_offset(i * w.c_rs + j),
+            )
         };
         let bits = self.is_spikes.then_some(Rows { bits: a.cast(), m: w.m, k: w.k });
         let a = if self.is_spikes { a } else { a.wrapping_offset(i * w.a_rs) };
@@ -327,7 +357,11 @@ unsafe fn of_bits(
         }
         // SAFETY: the caller's promise.
         unsafe {
-            if strict { scratch.multiply_strict(rows, &product) } else { scratch.multiply(rows, &product, false) }
+            if strict {
+                scratch.multiply_strict(rows, &product)
+            } else {
+                scratch.multiply(rows, &product, false)
+            }
         }
         scratch.turned = turned;
     });
@@ -391,7 +425,7 @@ impl Scratch {
                     return self.tiles_avx2(rows, p);
                 }
             }
-            self.tiles(rows, p);
+            self.tiles::<f32>(rows, p);
         }
     }
 
@@ -431,18 +465,18 @@ impl Scratch {
     #[target_feature(enable = "avx512f,bmi1,popcnt")]
     unsafe fn tiles_avx512(&mut self, rows: Rows, p: &Product) {
         // SAFETY: the caller's promise.
-        unsafe { self.tiles(rows, p) }
+        unsafe { self.tiles::<__m512>(rows, p) }
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,bmi1,popcnt")]
     unsafe fn tiles_avx2(&mut self, rows: Rows, p: &Product) {
         // SAFETY: the caller's promise.
-        unsafe { self.tiles(rows, p) }
+        unsafe { self.tiles::<__m256>(rows, p) }
     }
 
     #[inline(always)]
-    unsafe fn tiles(&mut self, rows: Rows, p: &Product) {
+    unsafe fn tiles<V: Vector>(&mut self, rows: Rows, p: &Product) {
         let mut k0 = 0;
         loop {
             let depth = DEPTH.min(p.k - k0);
@@ -458,7 +492,7 @@ impl Scratch {
                     } else {
                         (p.b.offset(k0 as isize * p.b_rs + j0 as isize), p.b_rs)
                     };
-                    self.rows_of_tile(p, tile, j0, width, p.accumulate || k0 > 0);
+                    self.rows_of_tile::<V>(p, tile, j0, width, p.accumulate || k0 > 0);
                 }
             }
             k0 += DEPTH;
@@ -516,7 +550,7 @@ impl Scratch {
 
     /// All rows of C in the columns of a tile of B, of which `tile` gives the start and floats from row to row.
     #[inline(always)]
-    unsafe fn rows_of_tile(
+    unsafe fn rows_of_tile<V: Vector>(
         &self,
         p: &Product,
         (tile, stride): (*const f32, isize),
@@ -525,35 +559,70 @@ impl Scratch {
         accumulate: bool,
     ) {
         let mut start = 0;
+        let mut part = [0.0f32; TILE];
         for (i, end) in self.ends.iter().enumerate() {
             let entries = &self.entries[start..*end as usize];
             start = *end as usize;
-            let mut acc = [0.0f32; TILE];
             // SAFETY: row `i` of C, columns `j0 .. j0 + width`; entries are rows of the tile.
             unsafe {
                 let c = p.c.offset(i as isize * p.c_rs + j0 as isize);
                 if width == TILE {
-                    if accumulate {
-                        acc = *c.cast::<[f32; TILE]>();
-                    }
-                } else if accumulate {
-                    (0..width).for_each(|j| acc[j] = *c.add(j));
+                    V::sum(c, accumulate, entries, tile, stride);
+                    continue;
                 }
-                for l in entries {
-                    let row = &*tile.offset(*l as isize * stride).cast::<[f32; TILE]>();
-                    for (sum, value) in acc.iter_mut().zip(row) {
-                        *sum += value;
-                    }
+                if accumulate {
+                    std::ptr::copy_nonoverlapping(c, part.as_mut_ptr(), width);
                 }
-                if width == TILE {
-                    *c.cast::<[f32; TILE]>() = acc;
-                } else {
-                    (0..width).for_each(|j| *c.add(j) = acc[j]);
-                }
+                V::sum(part.as_mut_ptr(), accumulate, entries, tile, stride);
+                std::ptr::copy_nonoverlapping(part.as_ptr(), c, width);
             }
         }
     }
 }
+
+/// Adds rows of a tile in registers. Written with the instructions themselves: left to itself the compiler makes pairs of it.
+trait Vector {
+    /// `c = (accumulate ? c : 0) + rows`; all of them have [`TILE`] numbers.
+    ///
+    /// # Safety
+    /// `c` and all rows that `entries` name exist, and the machine has the vectors.
+    unsafe fn sum(c: *mut f32, accumulate: bool, entries: &[u16], tile: *const f32, stride: isize);
+}
+
+macro_rules! vector {
+    ($vector:ty, $lanes:literal, $load:path, $store:path, $add:path, $zero:expr) => {
+        impl Vector for $vector {
+            #[inline(always)]
+            unsafe fn sum(c: *mut f32, accumulate: bool, entries: &[u16], tile: *const f32, stride: isize) {
+                const MANY: usize = TILE / $lanes;
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let mut acc: [$vector; MANY] = [$zero; MANY];
+                    if accumulate {
+                        for v in 0..MANY {
+                            acc[v] = $load(c.add($lanes * v));
+                        }
+                    }
+                    for l in entries {
+                        let row = tile.offset(*l as isize * stride);
+                        for v in 0..MANY {
+                            acc[v] = $add(acc[v], $load(row.add($lanes * v)));
+                        }
+                    }
+                    for v in 0..MANY {
+                        $store(c.add($lanes * v), acc[v]);
+                    }
+                }
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+vector!(__m512, 16, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_setzero_ps());
+#[cfg(target_arch = "x86_64")]
+vector!(__m256, 8, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_setzero_ps());
+vector!(f32, 1, std::ptr::read, std::ptr::write, std::ops::Add::add, 0.0f32);
 
 #[cfg(test)]
 mod tests;

@@ -29,7 +29,7 @@ fn ty(axes: &str, shape: &[usize]) -> Ty {
 }
 
 fn input(net: &mut Net, ty: &Ty) -> ValId {
-    net.inputs.push(Input { name: format!("x{}", net.inputs.len()), ty: ty.clone() });
+    net.inputs.push(Input { name: format!("x{}", net.inputs.len()), ty: ty.clone(), spikes: false });
     net.graph.push(Op::Input(net.inputs.len() - 1), &[], ty.clone())
 }
 

@@ -85,7 +85,7 @@ pub(super) fn step(seed: u64, plain: bool) -> StepFn {
     }
     let outputs = (0..3).map(|k| (format!("o{k}"), b.late())).collect();
     StepFn {
-        inputs: inputs.into_iter().map(|(name, ty)| Input { name: name.into(), ty }).collect(),
+        inputs: inputs.into_iter().map(|(name, ty)| Input { name: name.into(), ty, spikes: false }).collect(),
         params: (shapes.iter().enumerate())
             .map(|(k, shape)| Param { name: format!("w{k}"), shape: shape.to_vec(), trained: true })
             .collect(),

@@ -26,7 +26,7 @@ fn empty(steps: usize, shard_batch: usize, shards: usize) -> Net {
 }
 
 fn input(net: &mut Net, ty: Ty) -> ValId {
-    net.inputs.push(Input { name: format!("x{}", net.inputs.len()), ty: ty.clone() });
+    net.inputs.push(Input { name: format!("x{}", net.inputs.len()), ty: ty.clone(), spikes: false });
     net.graph.push(Op::Input(net.inputs.len() - 1), &[], ty)
 }
 

@@ -58,7 +58,7 @@ fn a_delayed_neuron_as_step_and_as_net() {
         ty: ty.clone(),
     };
     let of = StepFn {
-        inputs: vec![Input { name: "x".into(), ty: ty("tb", &[4]) }],
+        inputs: vec![Input { name: "x".into(), ty: ty("tb", &[4]), spikes: false }],
         params: vec![],
         states: vec![state("x", zero, x, 3, &all), state("h.v", zero, next, 1, &one)],
         outputs: vec![("h.v".into(), next), ("h.fired".into(), s), ("late".into(), late)],

@@ -23,7 +23,7 @@ fn neuron() -> StepFn {
     let zero = g.constant(0.0);
     let next = g.pointwise(Pw::Select, &[s, zero, moved]);
     StepFn {
-        inputs: vec![Input { name: "x".into(), ty: ty("tb", &[3]) }],
+        inputs: vec![Input { name: "x".into(), ty: ty("tb", &[3]), spikes: false }],
         params: vec![Param { name: "w".into(), shape: vec![3, 4], trained: true }],
         states: vec![State { name: "h.v".into(), init: zero, next, delay: 1, ty: all }],
         outputs: vec![("h.v".into(), next), ("none".into(), zero)],

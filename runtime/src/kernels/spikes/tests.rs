@@ -22,8 +22,10 @@ fn spikes(len: usize, share: f32) -> Vec<f32> {
 fn packed(values: &[f32], k: usize) -> Vec<u64> {
     let mut bits = Vec::new();
     for row in values.chunks(k) {
-        let mut words_of_row = vec![0; words(k)];
-        pack(row, &mut words_of_row);
+        let mut floats = vec![0.0; 2 * words(k)];
+        assert!(pack(row, &mut floats));
+        let word = |pair: &[f32; 2]| u64::from(pair[0].to_bits()) | u64::from(pair[1].to_bits()) << 32;
+        let mut words_of_row: Vec<u64> = floats.as_chunks::<2>().0.iter().map(word).collect();
         if k % 64 != 0 {
             *words_of_row.last_mut().unwrap() |= u64::MAX << (k % 64);
         }
@@ -151,14 +153,27 @@ fn every_vector_width_gives_the_same_bits() {
         let mut c = vec![0.0; m * n];
         let (k_, n_) = (k as isize, n as isize);
         let (a, b, c_) = (b.as_ptr(), b.as_ptr(), c.as_mut_ptr());
-        let p =
-            Product { m, k, n, a, a_rs: k_, a_cs: 1, b, b_rs: n_, b_cs: 1, c: c_, c_rs: n_, c_cs: 1, accumulate: false };
+        let p = Product {
+            m,
+            k,
+            n,
+            a,
+            a_rs: k_,
+            a_cs: 1,
+            b,
+            b_rs: n_,
+            b_cs: 1,
+            c: c_,
+            c_rs: n_,
+            c_cs: 1,
+            accumulate: false,
+        };
         let mut scratch = Scratch { tile: vec![0.0; DEPTH * TILE], ..Scratch::default() };
         // SAFETY: the slices have the lengths that sizes and strides say, and the features were asked for.
         unsafe { tiles(&mut scratch, rows, &p) };
         c
     };
-    let plain = run(Scratch::tiles);
+    let plain = run(Scratch::tiles::<f32>);
     assert!(plain.iter().any(|x| *x != 0.0));
     #[cfg(target_arch = "x86_64")]
     {
@@ -169,6 +184,17 @@ fn every_vector_width_gives_the_same_bits() {
             assert_eq!(plain, run(Scratch::tiles_avx512));
         }
     }
+}
+
+#[test]
+fn other_numbers_than_0_and_1_are_noticed() {
+    let mut values = vec![0.0, 1.0, -0.0, 1.0];
+    values.resize(70, 1.0);
+    let mut bits = vec![0.0; 4];
+    assert!(pack(&values, &mut bits));
+    assert_eq!(bits[0].to_bits() & 0xf, 0b1010);
+    values[69] = 0.5;
+    assert!(!pack(&values, &mut bits));
 }
 
 #[test]
