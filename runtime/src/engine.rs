@@ -10,6 +10,7 @@ use ndarray::{ArrayD, IxDyn};
 
 use crate::abi::{Ctx, SCALARS, Scalar};
 use crate::error::Result;
+use crate::kernels::shards::PARTS;
 use crate::kernels::spikes;
 use crate::memory::AlignedBuf;
 use crate::pool::Pool;
@@ -231,11 +232,18 @@ impl Engine {
         };
         for phase in &program.phases {
             let started = Instant::now();
-            let count = if phase.parallel == Parallel::Shards { shards } else { 1 };
-            self.pool.run(count, |shard| {
+            let count = match phase.parallel {
+                Parallel::Shards => shards,
+                Parallel::Once => 1,
+                Parallel::Parts => PARTS,
+            };
+            self.pool.run(count, |idx| {
+                let of_shard = if phase.parallel == Parallel::Shards { idx } else { 0 };
+                let ctx = Ctx { shard_idx: idx as u64, ..ctx(of_shard) };
                 // SAFETY: the regions are as large as the plan says (asserted above and in `new`) and borrowed alone by
-                // this call; shards of one phase write their own region and their own part of the shared one.
-                unsafe { program.call(phase, &ctx(shard)) }
+                // this call; shards of one phase write their own region and their own part of the shared one, parts
+                // of one phase their part of the shared region.
+                unsafe { program.call(phase, &ctx) }
             });
             times.add(phase.section, started.elapsed().as_secs_f64());
         }

@@ -111,6 +111,9 @@ pub enum Parallel {
     Shards,
     /// Once.
     Once,
+    /// Once for each of [`crate::kernels::shards::PARTS`], in any order, on any thread, and sees all shards: the context is that of
+    /// shard 0 with the number of the part in place of that of the shard.
+    Parts,
 }
 
 /// A compiled piece of a program.

@@ -24,6 +24,12 @@ impl Frame<'_> {
             }
             Stmt::Nest { rows, width, body } => self.nest(*rows, *width, body),
             Stmt::MatMul { size, a, b, c } => self.matmul(*size, a, b, c),
+            Stmt::MatMulShards { size, a, spikes, b, c } => self.matmul_shards(*size, a, *spikes, b, c),
+            Stmt::Turn { rows, width, src, dst } => {
+                let sizes = [*rows, *width].map(|s| self.int(s as i64));
+                let args = [sizes[0], sizes[1], self.address(src), self.address(dst)];
+                self.call("snn_turn_spikes", &[types::I64; 4], None, &args);
+            }
             Stmt::FoldColumns { fold, rows, width, src, dst } => {
                 self.fold_columns(*fold, *rows, *width, src, dst)
             }
@@ -63,6 +69,26 @@ impl Frame<'_> {
         args.push(self.int(c.1 as i64));
         args.push(self.int(0));
         self.call("snn_matmul", &[types::I64; 12], None, &args);
+    }
+
+    fn matmul_shards(
+        &mut self,
+        size: [usize; 3],
+        a: &(Access, [usize; 2]),
+        spikes: bool,
+        b: &(Access, usize),
+        c: &Access,
+    ) {
+        let mut args: Vec<Value> = size.iter().map(|s| self.int(*s as i64)).collect();
+        args.push(self.address(&a.0));
+        args.push(self.int(i64::from(spikes)));
+        args.extend(a.1.map(|s| self.int(s as i64)));
+        args.push(self.address(&b.0));
+        args.push(self.int(b.1 as i64));
+        args.push(self.address(c));
+        let of_ctx = [offset_of!(Ctx, shard_idx), offset_of!(Ctx, shards), offset_of!(Ctx, shard_stride)];
+        args.extend(of_ctx.map(|offset| self.field(offset)));
+        self.call("snn_matmul_shards", &[types::I64; 13], None, &args);
     }
 
     fn matmul_of_spikes(

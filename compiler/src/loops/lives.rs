@@ -73,7 +73,13 @@ impl Stmt {
                 f(&b.0, Use::Read);
                 f(&c.0, Use::Write);
             }
-            Stmt::FoldColumns { src, dst, .. }
+            Stmt::MatMulShards { a, b, c, .. } => {
+                f(&a.0, Use::Read);
+                f(&b.0, Use::Read);
+                f(c, Use::Write);
+            }
+            Stmt::Turn { src, dst, .. }
+            | Stmt::FoldColumns { src, dst, .. }
             | Stmt::FoldRows { src, dst, .. }
             | Stmt::FoldShards { src, dst, .. }
             | Stmt::Repeat { src, dst, .. }

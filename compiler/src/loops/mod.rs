@@ -1,8 +1,8 @@
 //! Loop IR: loops over named buffers. Order, layout, fusion and memory are decided; machine code follows without further choices.
 //!
 //! # Meaning
-//! A [`Program`] is a list of phases. A phase runs once for each shard (in any order, at the same time) or once; there is a barrier
-//! between phases. Its statements run in order.
+//! A [`Program`] is a list of phases. A phase runs once for each shard (in any order, at the same time), once, or once for each part
+//! of its results; there is a barrier between phases. Its statements run in order.
 //!
 //! **Memory.** Buffers never overlap in what they mean: an access names its buffer and stays inside it. Two buffers share
 //! memory only if one is last used before the other is first written. A buffer is `[step][sample of the shard][index]` without the
@@ -156,6 +156,30 @@ pub enum Stmt {
         b: (Access, [usize; 2]),
         /// Result; columns are adjacent.
         c: (Access, usize),
+    },
+    /// `c[m, n] = sum over running shards of a[m, k] b[k, n]`, in a phase of parts, each of which makes a part of `c`.
+    MatMulShards {
+        /// Sizes m, k, n.
+        size: [usize; 3],
+        /// Left factor and its strides.
+        a: (Access, [usize; 2]),
+        /// Whether the left factor was made by [`Stmt::Turn`].
+        spikes: bool,
+        /// Right factor and its row stride; columns are adjacent.
+        b: (Access, usize),
+        /// Result, rows of n.
+        c: Access,
+    },
+    /// What a weight gradient wants of `rows` rows of `width` spikes: see [`snn_runtime::kernels::spikes::snn_turn_spikes`].
+    Turn {
+        /// Rows of the source.
+        rows: usize,
+        /// Columns of the source.
+        width: usize,
+        /// From a buffer of spikes.
+        src: Access,
+        /// To a buffer that counts as numbers.
+        dst: Access,
     },
     /// `dst[r] = fold of src[r, c] over c`, for each row.
     FoldColumns {

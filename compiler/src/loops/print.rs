@@ -91,6 +91,19 @@ impl Program {
                 self.access(&b.0),
                 b.1
             ),
+            Stmt::MatMulShards { size: [m, k, n], a, spikes, b, c } => writeln!(
+                f,
+                "{pad}{} <- sum over shards of matmul {m}x{k}x{n} {}{} strides {:?}, {} stride {}",
+                self.access(c),
+                if *spikes { "spikes " } else { "" },
+                self.access(&a.0),
+                a.1,
+                self.access(&b.0),
+                b.1
+            ),
+            Stmt::Turn { rows, width, src, dst } => {
+                self.moved(f, &pad, &format!("spikes of each neuron {rows}x{width}"), src, dst)
+            }
             Stmt::FoldColumns { fold, rows, width, src, dst } => {
                 self.moved(f, &pad, &format!("{} over columns {rows}x{width}", fold.name()), src, dst)
             }

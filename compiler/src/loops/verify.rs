@@ -3,6 +3,7 @@
 
 use super::lives::Use;
 use super::{Access, Instr, Program, Stmt};
+use snn_runtime::kernels::spikes::turned_words;
 use snn_runtime::program::Region;
 
 /// Checks a program.
@@ -106,6 +107,17 @@ fn stmts(program: &Program, body: &[Stmt], in_time: bool) -> Result<(), String> 
                 left(program, [*m, *k], a, in_time)?;
                 corner(program, &b.0, (k - 1) * b.1[0] + (n - 1) * b.1[1], in_time)?;
                 corner(program, &c.0, (m - 1) * c.1 + n - 1, in_time)?;
+            }
+            Stmt::MatMulShards { size: [m, k, n], a, spikes, b, c } => {
+                let last =
+                    if *spikes { 2 * turned_words(*k, *m) - 1 } else { (m - 1) * a.1[0] + (k - 1) * a.1[1] };
+                corner(program, &a.0, last, in_time)?;
+                corner(program, &b.0, (k - 1) * b.1 + n - 1, in_time)?;
+                corner(program, c, m * n - 1, in_time)?;
+            }
+            Stmt::Turn { rows, width, src, dst } => {
+                left(program, [*rows, *width], &(*src, [*width, 1]), in_time)?;
+                corner(program, dst, 2 * turned_words(*rows, *width) - 1, in_time)?;
             }
             Stmt::FoldColumns { rows, width, src, dst, .. } => {
                 check(src, *rows, *width)?;

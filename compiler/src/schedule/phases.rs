@@ -1,7 +1,8 @@
 //! Which value is computed in which phase. Not in which order, not where it lies.
 //!
 //! A value joins the first phase of its section and kind in which its operands are ready. A reduction over samples is a partial result
-//! in a phase for each shard, and their combination in a later phase that runs once. New parameters and slots are
+//! in a phase for each shard, and their combination in a later phase that runs once; large weight gradients are one sum over all
+//! shards in a phase of parts. New parameters and slots are
 //! written in the update, after everything that reads the old ones.
 
 use super::{Work, is_leaf, over_samples};
@@ -14,6 +15,15 @@ pub(super) struct Planned {
     pub section: Section,
     pub parallel: Parallel,
     pub works: Vec<Work>,
+}
+
+/// Numbers of a weight gradient from which on it is not worth a copy for each shard.
+const MANY_WEIGHTS: usize = 1 << 14;
+
+/// Whether a weight gradient is one sum over all shards, made part by part.
+pub(super) fn in_parts(net: &Net, val: ValId) -> bool {
+    let node = net.graph.node(val);
+    matches!(node.op, Op::Outer) && node.ty.width() >= MANY_WEIGHTS
 }
 
 /// Phases, and in which a value is ready.
@@ -71,11 +81,15 @@ impl Plan {
             Op::Scan(k) => scan_of_shards(net, &net.scans[k], &node.args),
             _ => node.ty.batch || over_samples(&node.op),
         };
-        let parallel = if of_shards { Parallel::Shards } else { Parallel::Once };
+        let parallel = match of_shards {
+            _ if in_parts(net, val) => Parallel::Parts,
+            true => Parallel::Shards,
+            false => Parallel::Once,
+        };
         let earliest = node.args.iter().map(|a| self.ready_for(net, *a, parallel)).max().unwrap_or(0);
         let mut phase = self.phase_at(earliest, node.section, parallel);
         self.phases[phase].works.push(Work::Value(val));
-        if over_samples(&node.op) {
+        if over_samples(&node.op) && parallel != Parallel::Parts {
             phase = self.phase_at(phase + 1, node.section, Parallel::Once);
             self.phases[phase].works.push(Work::Combine(val));
         }
@@ -89,7 +103,8 @@ impl Plan {
             return 0;
         }
         let phase = self.ready[val.idx()];
-        if self.phases[phase].parallel == parallel { phase } else { phase + 1 }
+        // Parts are not at the same statement.
+        if self.phases[phase].parallel == parallel && parallel != Parallel::Parts { phase } else { phase + 1 }
     }
 
     fn phase_at(&mut self, earliest: usize, section: Section, parallel: Parallel) -> usize {

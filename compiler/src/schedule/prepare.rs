@@ -1,11 +1,13 @@
 //! A net in which every statement finds its operands in memory, and every result has a value of its own. No order, no memory.
 //!
 //! Before: `%3 = at_last 1`, output `w` is parameter 0; after: `%3 = detach 1`, `%4 = at_last %3`, `%9 = detach %0`, output `w`
-//! is `%9`. Correct because `detach` is the identity. First, because all later decisions ask whether a value is a leaf.
+//! is `%9`. Correct because `detach` is the identity. A weight gradient whose operands differ in the time axis gets a sum over the
+//! steps, which is what it means. First, because all later decisions ask whether a value is a leaf.
 
 use super::{is_leaf, nest};
 use crate::net::{Net, Scan, ScanOut, Sink};
-use crate::step::{Graph, Node, Op, Ty, ValId};
+use crate::step::ops::Fold;
+use crate::step::{Axes, Graph, Node, Op, Ty, ValId};
 use std::collections::BTreeMap;
 
 /// The prepared net.
@@ -27,6 +29,9 @@ pub(super) fn net(net: &Net) -> Net {
                 *arg = *copies.entry(key).or_insert_with(|| copy(&mut out.graph, *arg, ty));
             }
         }
+        if matches!(node.op, Op::Outer) {
+            same_steps(&mut out.graph, &mut node);
+        }
         out.graph.nodes.push(node);
         map.push(ValId(out.graph.nodes.len() as u32 - 1));
     }
@@ -46,6 +51,19 @@ pub(super) fn net(net: &Net) -> Net {
         out.scans[k] = scan(&out.scans[k], &node.args, &out.graph);
     }
     out
+}
+
+/// Of a weight gradient with one operand that is the same at every step, the other is summed over the steps first.
+fn same_steps(graph: &mut Graph, outer: &mut Node) {
+    let time: Vec<bool> = outer.args.iter().map(|a| graph.ty(*a).time).collect();
+    if time[0] == time[1] {
+        return;
+    }
+    let long = outer.args[usize::from(time[1])];
+    let ty = Ty { time: false, ..graph.ty(long).clone() };
+    let op = Op::Fold { fold: Fold::Sum, axes: Axes { time: true, ..Axes::default() } };
+    graph.nodes.push(Node { op, args: vec![long], ty, ..outer.clone() });
+    outer.args[usize::from(time[1])] = ValId(graph.nodes.len() as u32 - 1);
 }
 
 /// Numbers have no place in memory.

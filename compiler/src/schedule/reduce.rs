@@ -2,7 +2,7 @@
 
 use super::layout::{Layout, Place};
 use super::nest::Domain;
-use super::{Scheduler, name_of};
+use super::{Scheduler, name_of, phases};
 use crate::loops::{Access, Stmt};
 use crate::step::ops::Fold;
 use crate::step::{Axes, Op, Ty, ValId};
@@ -65,16 +65,15 @@ fn rows(s: &Scheduler, fold: Fold, axes: Axes, src: &Place, dst: &Place, body: &
 /// Partial weight gradients: one product over all steps and samples of a shard.
 pub(super) fn outer(s: &mut Scheduler, val: ValId, body: &mut Vec<Stmt>) {
     let node = s.net.graph.node(val).clone();
-    let (mut x, mut d) = (s.place(node.args[0]), s.place(node.args[1]));
-    if x.ty.time != d.ty.time {
-        let long = if x.ty.time { &mut x } else { &mut d };
-        let sum = s.layout.value("sum over steps", &Ty { time: false, ..long.ty.clone() }, false);
-        let axes = Axes { time: true, ..Axes::default() };
-        let src = std::mem::replace(long, sum.clone());
-        rows(s, Fold::Sum, axes, &src, &sum, body);
-    }
+    let (x, d) = (s.place(node.args[0]), s.place(node.args[1]));
     let rows = s.layout.rows(&x.ty, true);
     let (k, n) = (x.width(), d.width());
+    if phases::in_parts(s.net, val) {
+        let (a, b) = ((s.layout.block(&x, 0), [1, k]), (s.layout.block(&d, 0), n));
+        let c = s.layout.block(&s.place(val), 0);
+        body.push(Stmt::MatMulShards { size: [k, rows, n], a, spikes: false, b, c });
+        return;
+    }
     let dst = partial(s, val);
     body.push(Stmt::MatMul {
         size: [k, rows, n],

@@ -6,7 +6,9 @@
 
 use crate::loops::{Access, Instr, Program, Stmt};
 use crate::step::ops::Pw;
-use snn_runtime::program::{BufferInfo, Region};
+use snn_runtime::kernels::spikes::{turned_words, words};
+use snn_runtime::program::{BufferInfo, Parallel, Region};
+use std::collections::BTreeMap;
 
 /// Rows shorter than this are read faster as numbers.
 const MIN_WIDTH: usize = 32;
@@ -29,8 +31,48 @@ pub(super) fn pack(program: &mut Program, inputs: &[usize]) {
     for phase in &mut program.phases {
         phase.body.iter_mut().for_each(|stmt| rewrite(stmt, &buffers, &packed));
     }
-    for (info, packed) in program.buffers.iter_mut().zip(packed) {
+    for (info, packed) in program.buffers.iter_mut().zip(&packed) {
         info.spikes |= packed;
+    }
+    turn_factors(program);
+}
+
+/// Weight gradients want spikes neuron by neuron: turned at the end of the last phase of shards before.
+fn turn_factors(program: &mut Program) {
+    let mut of_shards = 0;
+    let mut turned: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+    for p in 0..program.phases.len() {
+        if program.phases[p].parallel == Parallel::Shards {
+            of_shards = p;
+        }
+        for at in 0..program.phases[p].body.len() {
+            let Stmt::MatMulShards { size: [width, rows, _], a: (a, _), .. } = program.phases[p].body[at]
+            else {
+                continue;
+            };
+            if !program.buffers[a.buffer].spikes {
+                continue;
+            }
+            let dst = *turned.entry((of_shards, a.buffer)).or_insert_with(|| {
+                let name = format!("{} by neuron", program.buffers[a.buffer].name);
+                let floats = 2 * turned_words(rows, width);
+                program.buffers.push(BufferInfo {
+                    name,
+                    time: None,
+                    batch: false,
+                    shape: vec![floats],
+                    spikes: false,
+                    ..program.buffers[a.buffer].clone()
+                });
+                let dst = Access { buffer: program.buffers.len() - 1, ..a };
+                program.phases[of_shards].body.push(Stmt::Turn { rows, width, src: a, dst });
+                dst.buffer
+            });
+            if let Stmt::MatMulShards { a, spikes, .. } = &mut program.phases[p].body[at] {
+                a.0.buffer = dst;
+                *spikes = true;
+            }
+        }
     }
 }
 
@@ -54,7 +96,7 @@ fn candidates(program: &Program, inputs: &[usize]) -> Vec<bool> {
 fn left_factors(stmt: &Stmt, factors: &mut [bool]) {
     match stmt {
         Stmt::Steps { body, .. } => body.iter().for_each(|stmt| left_factors(stmt, factors)),
-        Stmt::MatMul { a, .. } => factors[a.0.buffer] = true,
+        Stmt::MatMul { a, .. } | Stmt::MatMulShards { a, .. } => factors[a.0.buffer] = true,
         _ => {}
     }
 }
@@ -82,6 +124,14 @@ fn refuse(stmt: &Stmt, buffers: &[BufferInfo], packed: &mut [bool]) {
             let width = buffers[a.buffer].width();
             let fits = *strides == [width, 1] && *k == width || *strides == [1, width] && *m == width;
             if !fits || !starts_row(a, width) || m * k * n < MIN_WORK {
+                packed[a.buffer] = false;
+            }
+        }
+        Stmt::MatMulShards { size, a: (a, strides), b, c, .. } => {
+            packed[b.0.buffer] = false;
+            packed[c.buffer] = false;
+            let width = buffers[a.buffer].width();
+            if *strides != [1, width] || size[0] != width || a.offset != 0 {
                 packed[a.buffer] = false;
             }
         }
@@ -136,7 +186,7 @@ fn rewrite(stmt: &mut Stmt, buffers: &[BufferInfo], packed: &[bool]) {
 
 /// Strides in rows of numbers become strides in rows of bits.
 fn rescale(a: &mut Access, of_row: usize) {
-    let floats = 2 * snn_runtime::kernels::spikes::words(of_row);
+    let floats = 2 * words(of_row);
     for stride in [&mut a.offset, &mut a.step, &mut a.row] {
         *stride = *stride / of_row * floats;
     }

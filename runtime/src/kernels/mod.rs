@@ -7,7 +7,9 @@ mod events;
 pub mod matmul;
 pub mod random;
 pub mod reference;
+pub mod shards;
 pub mod spikes;
+mod vector;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -39,18 +41,18 @@ pub extern "C" fn snn_pow(x: f32, y: f32) -> f32 {
 /// Names that generated code may import, and where they are. `strict`: the product of matrices with one fixed order of
 /// sums on every machine; else the fastest one.
 pub fn symbols(strict: bool) -> Vec<(&'static str, *const u8)> {
-    let (matmul, of_spikes, of_shards): (matmul::MatmulFn, spikes::SpikesFn, spikes::ShardsFn) = match strict
+    let (matmul, of_spikes, of_shards): (matmul::MatmulFn, spikes::SpikesFn, shards::ShardsFn) = match strict
     {
         true => {
-            (matmul::snn_matmul_strict, spikes::snn_matmul_spikes_strict, spikes::snn_matmul_shards_strict)
+            (matmul::snn_matmul_strict, spikes::snn_matmul_spikes_strict, shards::snn_matmul_shards_strict)
         }
-        false => (matmul::snn_matmul_fast, spikes::snn_matmul_spikes_fast, spikes::snn_matmul_shards_fast),
+        false => (matmul::snn_matmul_fast, spikes::snn_matmul_spikes_fast, shards::snn_matmul_shards_fast),
     };
     vec![
         ("snn_matmul", matmul as *const u8),
         ("snn_matmul_spikes", of_spikes as *const u8),
         ("snn_matmul_shards", of_shards as *const u8),
-        ("snn_transpose_spikes", spikes::snn_transpose_spikes as spikes::TransposeFn as *const u8),
+        ("snn_turn_spikes", spikes::snn_turn_spikes as spikes::TurnFn as *const u8),
         ("snn_uniform_row", random::snn_uniform_row as random::RowFn as *const u8),
         ("snn_gaussian_row", random::snn_gaussian_row as random::RowFn as *const u8),
         ("snn_exp", snn_exp as *const u8),

@@ -6,6 +6,7 @@
 //! Differences of the fast products to the dense one: sums skip what a zero multiplies, also if that is infinite or NaN.
 
 use super::matmul::{self, Product};
+use super::vector::Vector;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 use std::cell::RefCell;
@@ -13,14 +14,15 @@ use std::cell::RefCell;
 /// Share of spikes above which the dense product is faster (measured with AVX2).
 const MAX_SHARE: f64 = 0.3;
 /// Columns of C that stay in registers.
-const TILE: usize = 32;
+pub(super) const TILE: usize = 32;
 /// Rows of B of one tile: 128 KiB, which the second-level cache holds.
 const DEPTH: usize = 1024;
+/// Share of spikes up to which they are listed for a weight gradient.
+const LISTED: f64 = 0.125;
+/// Entries that may be written beyond the last.
+const SLACK: usize = 4;
 /// Rows of B are copied to a tile if each is used this often; else they are read where they are.
 const REUSED: usize = 4;
-/// Parts of a product over all shards. Part of the result in no mode: each number of C is made by one part.
-pub const PARTS: usize = 8;
-
 /// 64-bit words of a row of `n` spikes.
 pub fn words(n: usize) -> usize {
     n.div_ceil(64)
@@ -115,179 +117,114 @@ pub unsafe extern "C" fn snn_matmul_spikes_strict(
     unsafe { of_bits((m, k, n), a, transposed != 0, (b, b_rs, b_cs), (c, c_rs), true) }
 }
 
-/// `(rows, k, bits, out)`: the k rows of `rows` bits of which `bits` are the columns.
-pub type TransposeFn = unsafe extern "C" fn(u64, u64, *const u64, *mut u64);
+/// `(rows, k, bits, out)`: what a weight gradient wants of spikes, in the memory of `2 * turned_words` floats.
+pub type TurnFn = unsafe extern "C" fn(u64, u64, *const u64, *mut u64);
 
-/// Exchanges rows and columns.
+/// Words of what [`snn_turn_spikes`] makes of `rows` rows of `k` spikes: `k` rows of `rows` bits, whether there are lists, and lists
+/// for up to [`LISTED`] spikes.
+pub fn turned_words(rows: usize, k: usize) -> usize {
+    let ends = k * rows.div_ceil(DEPTH);
+    k * words(rows) + 1 + ends.div_ceil(2) + (listed(rows, k) + SLACK).div_ceil(4)
+}
+
+fn listed(rows: usize, k: usize) -> usize {
+    (LISTED * (rows * k) as f64) as usize
+}
+
+/// Exchanges rows and columns, and lists the spikes if they are few.
 ///
 /// # Safety
-/// `bits` has `rows * words(k)` words, `out` has `k * words(rows)` and is written by nobody else.
-pub unsafe extern "C" fn snn_transpose_spikes(rows: u64, k: u64, bits: *const u64, out: *mut u64) {
+/// `bits` has `rows * words(k)` words, `out` has `turned_words(rows, k)` and is written by nobody else.
+pub unsafe extern "C" fn snn_turn_spikes(rows: u64, k: u64, bits: *const u64, out: *mut u64) {
     let (rows, k) = (rows as usize, k as usize);
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's promise; entries fit if there are no more than `listed` of them.
     unsafe {
+        let len = k * words(rows);
         let bits = std::slice::from_raw_parts(bits, rows * words(k));
-        transpose(rows, k, bits, std::slice::from_raw_parts_mut(out, k * words(rows)));
-    }
-}
-
-/// `(m, k, n, a, is_spikes, a_rs, a_cs, b, b_rs, c, part, shards, stride)`: C[m, n] is the sum of A[m, k] · B[k, n] over shards, of
-/// which A and B lie `stride` floats apart. Of C only what belongs to `part` is written. With `is_spikes`, A is m rows of
-/// k bits.
-pub type ShardsFn =
-    unsafe extern "C" fn(u64, u64, u64, *const f32, u64, i64, i64, *const f32, i64, *mut f32, u64, u64, u64);
-
-/// The sum of products in the order that is fastest on this machine.
-///
-/// # Safety
-/// A, B and C cover what sizes and strides say; `part` of C is written by nobody else, and C overlaps neither A nor B.
-#[allow(clippy::too_many_arguments)]
-pub unsafe extern "C" fn snn_matmul_shards_fast(
-    m: u64,
-    k: u64,
-    n: u64,
-    a: *const f32,
-    is_spikes: u64,
-    a_rs: i64,
-    a_cs: i64,
-    b: *const f32,
-    b_rs: i64,
-    c: *mut f32,
-    part: u64,
-    shards: u64,
-    stride: u64,
-) {
-    let all = Shards::new((m, k, n), (a, is_spikes, a_rs, a_cs), (b, b_rs), c, part);
-    if all.rows.is_empty() || all.columns.is_empty() {
-        return;
-    }
-    for shard in 0..shards {
-        // SAFETY: the caller's promise.
-        unsafe {
-            match all.of(shard * stride) {
-                (Some(bits), product) => SCRATCH.with_borrow_mut(|s| s.multiply(bits, &product, shard > 0)),
-                (None, product) => matmul::fast(&Product { accumulate: shard > 0, ..product }),
+        transpose(rows, k, bits, std::slice::from_raw_parts_mut(out, len));
+        let turned = Rows { bits: out, m: k, k: rows };
+        let has_lists = turned.count() <= listed(rows, k);
+        *out.add(len) = u64::from(has_lists);
+        if has_lists {
+            let (entries, ends) = turned.places_of_lists();
+            let blocks = rows.div_ceil(DEPTH);
+            let ends = std::slice::from_raw_parts_mut(ends, blocks * k);
+            let mut at = 0;
+            for (block, ends) in ends.chunks_mut(k.max(1)).enumerate() {
+                at = turned.list(block * DEPTH, entries, at, ends);
             }
         }
-    }
-}
-
-/// The sum of products: that of each shard as [`matmul::snn_matmul_strict`], and these added from 0 on.
-///
-/// # Safety
-/// As [`snn_matmul_shards_fast`].
-#[allow(clippy::too_many_arguments)]
-pub unsafe extern "C" fn snn_matmul_shards_strict(
-    m: u64,
-    k: u64,
-    n: u64,
-    a: *const f32,
-    is_spikes: u64,
-    a_rs: i64,
-    a_cs: i64,
-    b: *const f32,
-    b_rs: i64,
-    c: *mut f32,
-    part: u64,
-    shards: u64,
-    stride: u64,
-) {
-    let all = Shards::new((m, k, n), (a, is_spikes, a_rs, a_cs), (b, b_rs), c, part);
-    let mut sums = vec![0.0f32; all.rows.len() * all.columns.len()];
-    for shard in 0..shards {
-        // SAFETY: the caller's promise; `sums` has room for this part.
-        unsafe {
-            let (bits, product) = all.of(shard * stride);
-            let local = Product { c: sums.as_mut_ptr(), c_rs: all.columns.len() as isize, ..product };
-            match bits {
-                Some(bits) => SCRATCH.with_borrow_mut(|s| s.multiply_strict(bits, &local)),
-                None => matmul::ordered(&local),
-            }
-            for (i, row) in sums.chunks(all.columns.len().max(1)).enumerate() {
-                let c = product.c.offset(i as isize * product.c_rs);
-                for (j, sum) in row.iter().enumerate() {
-                    let before = if shard == 0 { 0.0 } else { *c.add(j) };
-                    *c.add(j) = before + sum;
-                }
-            }
-        }
-    }
-}
-
-/// One part of a sum of products over shards.
-struct Shards {
-    /// Of shard 0 and all of C.
-    whole: Product,
-    is_spikes: bool,
-    rows: std::ops::Range<usize>,
-    columns: std::ops::Range<usize>,
-}
-
-impl Shards {
-    fn new(
-        (m, k, n): (u64, u64, u64),
-        (a, is_spikes, a_rs, a_cs): (*const f32, u64, i64, i64),
-        (b, b_rs): (*const f32, i64),
-        c: *mut f32,
-        part: u64,
-    ) -> Shards {
-        let whole = Product {
-            m: m as usize,
-            k: k as usize,
-            n: n as usize,
-            a,
-            a_rs: a_rs as isize,
-            a_cs: a_cs as isize,
-            b,
-            b_rs: b_rs as isize,
-            b_cs: 1,
-            c,
-            c_rs: n as isize,
-            c_cs: 1,
-            accumulate: false,
-        };
-        let is_spikes = is_spikes != 0;
-        // Spikes are listed once for each part, so that parts are columns; dense products like squares.
-        let (across, part) = (if is_spikes { PARTS } else { 2 }, part as usize);
-        let slice = |len: usize, parts: usize, part: usize| {
-            let step = len.div_ceil(parts).next_multiple_of(TILE);
-            (part * step).min(len)..((part + 1) * step).min(len)
-        };
-        Shards {
-            rows: slice(whole.m, PARTS / across, part / across),
-            columns: slice(whole.n, across, part % across),
-            is_spikes,
-            whole,
-        }
-    }
-
-    /// The part of a shard whose A and B lie `offset` floats after the first.
-    unsafe fn of(&self, offset: u64) -> (Option<Rows>, Product) {
-        let w = &self.whole;
-        let (i, j) = (self.rows.start as isize, self.columns.start as isize);
-        // SAFETY: rows and columns are those of A, B and C, or there are none.
-        let (a, b, c) = unsafe {
-            (
-                w.a.add(offset as usize),
-                w.b.add(offset as usize).wrapping_offset(j),
-                w.c.wrapping_offset(i * w.c_rs + j),
-            )
-        };
-        let bits = self.is_spikes.then_some(Rows { bits: a.cast(), m: w.m, k: w.k });
-        let a = if self.is_spikes { a } else { a.wrapping_offset(i * w.a_rs) };
-        (bits, Product { m: self.rows.len(), n: self.columns.len(), a, b, c, ..*w })
     }
 }
 
 /// `m` rows of `k` spikes.
 #[derive(Clone, Copy)]
-struct Rows {
-    bits: *const u64,
-    m: usize,
-    k: usize,
+pub(super) struct Rows {
+    pub bits: *const u64,
+    pub m: usize,
+    pub k: usize,
 }
 
 impl Rows {
+    /// Number of spikes.
+    unsafe fn count(&self) -> usize {
+        // SAFETY: these rows.
+        (0..self.m)
+            .map(|i| unsafe { self.words(i) }.map(|(_, w)| w.count_ones() as usize).sum::<usize>())
+            .sum()
+    }
+
+    /// Where the lists of [`snn_turn_spikes`] lie behind its rows: entries and the ends of rows.
+    unsafe fn places_of_lists(&self) -> (*mut u16, *mut u32) {
+        // SAFETY: the memory of `turned_words`.
+        unsafe {
+            let ends = self.bits.cast_mut().add(self.m * words(self.k) + 1);
+            let entries = ends.add((self.m * self.k.div_ceil(DEPTH)).div_ceil(2));
+            (entries.cast(), ends.cast())
+        }
+    }
+
+    /// The lists that [`snn_turn_spikes`] made, if it did.
+    pub unsafe fn lists(&self) -> Option<Lists> {
+        // SAFETY: the memory of `turned_words`.
+        unsafe {
+            if *self.bits.add(self.m * words(self.k)) == 0 {
+                return None;
+            }
+            let (entries, ends) = self.places_of_lists();
+            Some(Lists { entries, ends })
+        }
+    }
+
+    /// Lists the spikes of a piece of k from `k0` on, row after row from entry `at` on; gives the end. Four places are written
+    /// whether there are as many spikes or not, so that the processor need not guess.
+    #[inline(always)]
+    unsafe fn list(&self, k0: usize, entries: *mut u16, mut at: usize, ends: &mut [u32]) -> usize {
+        let piece = k0 / 64..(k0 + DEPTH) / 64;
+        for (i, end) in ends.iter_mut().enumerate() {
+            // SAFETY: a row of the spikes; room for all of them and SLACK more.
+            unsafe {
+                for (w, mut word) in self.words(i).skip(piece.start).take(piece.len()) {
+                    let base = (64 * w - k0) as u16;
+                    let mut to = entries.add(at);
+                    at += word.count_ones() as usize;
+                    loop {
+                        for place in 0..4 {
+                            to.add(place).write(base.wrapping_add(word.trailing_zeros() as u16));
+                            word &= word.wrapping_sub(1);
+                        }
+                        if word == 0 {
+                            break;
+                        }
+                        to = to.add(4);
+                    }
+                }
+            }
+            *end = at as u32;
+        }
+        at
+    }
+
     /// The words of a row; bits beyond `k` are 0.
     #[inline(always)]
     unsafe fn words(&self, i: usize) -> impl Iterator<Item = (usize, u64)> {
@@ -302,7 +239,7 @@ impl Rows {
 
 /// What lasts from call to call, so that a time loop allocates nothing after its first step.
 #[derive(Default)]
-struct Scratch {
+pub(super) struct Scratch {
     /// Places of the spikes of a piece of k, row after row.
     entries: Vec<u16>,
     /// For each row the end of its entries.
@@ -314,8 +251,15 @@ struct Scratch {
     dense: Vec<f32>,
 }
 
+/// Places of spikes in pieces of [`DEPTH`], row after row, and for each piece and row the end of its entries.
+#[derive(Clone, Copy)]
+pub(super) struct Lists {
+    entries: *const u16,
+    ends: *const u32,
+}
+
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
+    pub(super) static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
 /// The product of bits.
@@ -360,7 +304,7 @@ unsafe fn of_bits(
             if strict {
                 scratch.multiply_strict(rows, &product)
             } else {
-                scratch.multiply(rows, &product, false)
+                scratch.multiply(rows, None, &product, false)
             }
         }
         scratch.turned = turned;
@@ -404,28 +348,32 @@ impl Scratch {
     /// C = (accumulate ? C : 0) + rows · B; of `p` everything but A counts.
     ///
     /// # Safety
-    /// As [`snn_matmul_spikes_fast`].
-    unsafe fn multiply(&mut self, rows: Rows, p: &Product, accumulate: bool) {
+    /// As [`snn_matmul_spikes_fast`]; the lists are those of the rows.
+    pub unsafe fn multiply(&mut self, rows: Rows, lists: Option<Lists>, p: &Product, accumulate: bool) {
         let p = &Product { accumulate, ..*p };
         // SAFETY: the caller's promise.
         unsafe {
-            let count: u64 =
-                (0..rows.m).map(|i| rows.words(i).map(|(_, w)| u64::from(w.count_ones())).sum::<u64>()).sum();
-            if count as f64 > MAX_SHARE * (rows.m * rows.k) as f64 {
-                self.unpack(rows);
-                return matmul::dense(&self.of_numbers(p));
+            if lists.is_none() {
+                let count = rows.count();
+                if count as f64 > MAX_SHARE * (rows.m * rows.k) as f64 {
+                    self.unpack(rows);
+                    return matmul::dense(&self.of_numbers(p));
+                }
+                self.entries.clear();
+                self.entries.reserve(count + SLACK);
             }
+            self.ends.resize(rows.m, 0);
             self.tile.resize(DEPTH * TILE, 0.0);
             #[cfg(target_arch = "x86_64")]
             {
                 if is_x86_feature_detected!("avx512f") {
-                    return self.tiles_avx512(rows, p);
+                    return self.tiles_avx512(rows, lists, p);
                 }
                 if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") {
-                    return self.tiles_avx2(rows, p);
+                    return self.tiles_avx2(rows, lists, p);
                 }
             }
-            self.tiles::<f32>(rows, p);
+            self.tiles::<f32>(rows, lists, p);
         }
     }
 
@@ -433,7 +381,7 @@ impl Scratch {
     ///
     /// # Safety
     /// As [`snn_matmul_spikes_fast`].
-    unsafe fn multiply_strict(&mut self, rows: Rows, p: &Product) {
+    pub unsafe fn multiply_strict(&mut self, rows: Rows, p: &Product) {
         // SAFETY: the caller's promise.
         unsafe {
             self.unpack(rows);
@@ -463,27 +411,35 @@ impl Scratch {
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,bmi1,popcnt")]
-    unsafe fn tiles_avx512(&mut self, rows: Rows, p: &Product) {
+    unsafe fn tiles_avx512(&mut self, rows: Rows, lists: Option<Lists>, p: &Product) {
         // SAFETY: the caller's promise.
-        unsafe { self.tiles::<__m512>(rows, p) }
+        unsafe { self.tiles::<__m512>(rows, lists, p) }
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,bmi1,popcnt")]
-    unsafe fn tiles_avx2(&mut self, rows: Rows, p: &Product) {
+    unsafe fn tiles_avx2(&mut self, rows: Rows, lists: Option<Lists>, p: &Product) {
         // SAFETY: the caller's promise.
-        unsafe { self.tiles::<__m256>(rows, p) }
+        unsafe { self.tiles::<__m256>(rows, lists, p) }
     }
 
     #[inline(always)]
-    unsafe fn tiles<V: Vector>(&mut self, rows: Rows, p: &Product) {
-        let mut k0 = 0;
+    unsafe fn tiles<V: Vector>(&mut self, rows: Rows, lists: Option<Lists>, p: &Product) {
+        let (mut k0, mut start) = (0, 0);
         loop {
             let depth = DEPTH.min(p.k - k0);
             // SAFETY: these rows and columns of A, B and C exist.
             unsafe {
-                self.list(rows, k0);
-                let reused = self.entries.len() >= REUSED * depth || p.b_cs != 1;
+                let lists = match lists {
+                    Some(lists) => Lists { ends: lists.ends.add(k0 / DEPTH * rows.m), ..lists },
+                    None => {
+                        rows.list(k0, self.entries.as_mut_ptr(), start, &mut self.ends);
+                        Lists { entries: self.entries.as_ptr(), ends: self.ends.as_ptr() }
+                    }
+                };
+                let ends = std::slice::from_raw_parts(lists.ends, rows.m);
+                let end = ends.last().map_or(start, |end| *end as usize);
+                let reused = end - start >= REUSED * depth || p.b_cs != 1;
                 for j0 in (0..p.n).step_by(TILE) {
                     let width = TILE.min(p.n - j0);
                     let tile = if reused || width < TILE {
@@ -492,41 +448,15 @@ impl Scratch {
                     } else {
                         (p.b.offset(k0 as isize * p.b_rs + j0 as isize), p.b_rs)
                     };
-                    self.rows_of_tile::<V>(p, tile, j0, width, p.accumulate || k0 > 0);
+                    let entries = (lists.entries, start, ends);
+                    rows_of_tile::<V>(p, entries, tile, j0, width, p.accumulate || k0 > 0);
                 }
+                start = end;
             }
             k0 += DEPTH;
             if k0 >= p.k {
                 break;
             }
-        }
-    }
-
-    /// Lists the spikes from `k0` on.
-    #[inline(always)]
-    unsafe fn list(&mut self, rows: Rows, k0: usize) {
-        let piece = k0 / 64..(k0 + DEPTH) / 64;
-        self.entries.clear();
-        self.ends.clear();
-        for i in 0..rows.m {
-            // SAFETY: a row of the spikes.
-            for (w, mut word) in unsafe { rows.words(i) }.skip(piece.start).take(piece.len()) {
-                let base = (64 * w - k0) as u16;
-                let many = word.count_ones() as usize;
-                self.entries.reserve(many);
-                let end = self.entries.len();
-                // SAFETY: room for `many` more, of which all are written.
-                unsafe {
-                    let mut to = self.entries.as_mut_ptr().add(end);
-                    while word != 0 {
-                        to.write(base + word.trailing_zeros() as u16);
-                        to = to.add(1);
-                        word &= word - 1;
-                    }
-                    self.entries.set_len(end + many);
-                }
-            }
-            self.ends.push(self.entries.len() as u32);
         }
     }
 
@@ -547,82 +477,40 @@ impl Scratch {
             }
         }
     }
+}
 
-    /// All rows of C in the columns of a tile of B, of which `tile` gives the start and floats from row to row.
-    #[inline(always)]
-    unsafe fn rows_of_tile<V: Vector>(
-        &self,
-        p: &Product,
-        (tile, stride): (*const f32, isize),
-        j0: usize,
-        width: usize,
-        accumulate: bool,
-    ) {
-        let mut start = 0;
-        let mut part = [0.0f32; TILE];
-        for (i, end) in self.ends.iter().enumerate() {
-            let entries = &self.entries[start..*end as usize];
+/// All rows of C in the columns of a tile of B, of which `tile` gives the start and floats from row to row. Entries begin at `start`.
+#[inline(always)]
+unsafe fn rows_of_tile<V: Vector>(
+    p: &Product,
+    (entries, mut start, ends): (*const u16, usize, &[u32]),
+    (tile, stride): (*const f32, isize),
+    j0: usize,
+    width: usize,
+    accumulate: bool,
+) {
+    let mut part = [0.0f32; TILE];
+    for (i, end) in ends.iter().enumerate() {
+        // SAFETY: row `i` of C, columns `j0 .. j0 + width`; entries are rows of the tile.
+        unsafe {
+            let entries = std::slice::from_raw_parts(entries.add(start), *end as usize - start);
             start = *end as usize;
-            // SAFETY: row `i` of C, columns `j0 .. j0 + width`; entries are rows of the tile.
-            unsafe {
-                let c = p.c.offset(i as isize * p.c_rs + j0 as isize);
-                if width == TILE {
-                    V::sum(c, accumulate, entries, tile, stride);
-                    continue;
-                }
-                if accumulate {
-                    std::ptr::copy_nonoverlapping(c, part.as_mut_ptr(), width);
-                }
-                V::sum(part.as_mut_ptr(), accumulate, entries, tile, stride);
-                std::ptr::copy_nonoverlapping(part.as_ptr(), c, width);
+            if accumulate && entries.is_empty() {
+                continue;
             }
+            let c = p.c.offset(i as isize * p.c_rs + j0 as isize);
+            if width == TILE {
+                V::sum(c, accumulate, entries, tile, stride);
+                continue;
+            }
+            if accumulate {
+                std::ptr::copy_nonoverlapping(c, part.as_mut_ptr(), width);
+            }
+            V::sum(part.as_mut_ptr(), accumulate, entries, tile, stride);
+            std::ptr::copy_nonoverlapping(part.as_ptr(), c, width);
         }
     }
 }
 
-/// Adds rows of a tile in registers. Written with the instructions themselves: left to itself the compiler makes pairs of it.
-trait Vector {
-    /// `c = (accumulate ? c : 0) + rows`; all of them have [`TILE`] numbers.
-    ///
-    /// # Safety
-    /// `c` and all rows that `entries` name exist, and the machine has the vectors.
-    unsafe fn sum(c: *mut f32, accumulate: bool, entries: &[u16], tile: *const f32, stride: isize);
-}
-
-macro_rules! vector {
-    ($vector:ty, $lanes:literal, $load:path, $store:path, $add:path, $zero:expr) => {
-        impl Vector for $vector {
-            #[inline(always)]
-            unsafe fn sum(c: *mut f32, accumulate: bool, entries: &[u16], tile: *const f32, stride: isize) {
-                const MANY: usize = TILE / $lanes;
-                // SAFETY: the caller's promise.
-                unsafe {
-                    let mut acc: [$vector; MANY] = [$zero; MANY];
-                    if accumulate {
-                        for v in 0..MANY {
-                            acc[v] = $load(c.add($lanes * v));
-                        }
-                    }
-                    for l in entries {
-                        let row = tile.offset(*l as isize * stride);
-                        for v in 0..MANY {
-                            acc[v] = $add(acc[v], $load(row.add($lanes * v)));
-                        }
-                    }
-                    for v in 0..MANY {
-                        $store(c.add($lanes * v), acc[v]);
-                    }
-                }
-            }
-        }
-    };
-}
-
-#[cfg(target_arch = "x86_64")]
-vector!(__m512, 16, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_setzero_ps());
-#[cfg(target_arch = "x86_64")]
-vector!(__m256, 8, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_setzero_ps());
-vector!(f32, 1, std::ptr::read, std::ptr::write, std::ops::Add::add, 0.0f32);
-
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

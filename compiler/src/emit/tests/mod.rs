@@ -12,6 +12,7 @@ use crate::net::{Net, Output, Sink};
 use crate::schedule;
 use crate::step::{Input, Op, Param, Ty, ValId};
 use snn_runtime::abi::{Ctx, SCALARS};
+use snn_runtime::kernels::shards::PARTS;
 use snn_runtime::pool::FlushDenormals;
 use snn_runtime::program::{BufferInfo, Parallel, Program, Region};
 
@@ -152,14 +153,19 @@ impl Memory {
         let _as_the_runtime_does = FlushDenormals::enter();
         let plan = &program.plan;
         for phase in &program.phases {
-            let times = if phase.parallel == Parallel::Shards { shards } else { 1 };
-            for shard in 0..times {
+            let times = match phase.parallel {
+                Parallel::Shards => shards,
+                Parallel::Once => 1,
+                Parallel::Parts => PARTS,
+            };
+            for idx in 0..times {
+                let shard = if phase.parallel == Parallel::Shards { idx } else { 0 };
                 let ctx = Ctx {
                     param: self.param.as_mut_ptr(),
                     slot: self.slot.as_mut_ptr(),
                     shared: self.shared.as_mut_ptr(),
                     shard: self.shard[shard * plan.shard_floats..].as_mut_ptr(),
-                    shard_idx: shard as u64,
+                    shard_idx: idx as u64,
                     shards: shards as u64,
                     shard_stride: plan.shard_floats as u64,
                     key: KEY,

@@ -2,24 +2,23 @@
 
 use super::*;
 use crate::kernels::reference;
-use crate::memory::AlignedBuf;
 use crate::rng;
 
-fn random(len: usize, stream: u64) -> Vec<f32> {
+pub(in crate::kernels) fn random(len: usize, stream: u64) -> Vec<f32> {
     let mut values = vec![0.0; len];
     rng::gaussian_row(&mut values, 1, stream, 0, 0);
     values
 }
 
 /// 0 and 1.
-fn spikes(len: usize, share: f32) -> Vec<f32> {
+pub(in crate::kernels) fn spikes(len: usize, share: f32) -> Vec<f32> {
     let mut draws = vec![0.0; len];
     rng::uniform_row(&mut draws, 2, 9, 0, 0);
     draws.iter().map(|u| if *u < share { 1.0 } else { 0.0 }).collect()
 }
 
 /// Rows of `k` numbers as bits; the bits beyond are set, since they mean nothing.
-fn packed(values: &[f32], k: usize) -> Vec<u64> {
+pub(in crate::kernels) fn packed(values: &[f32], k: usize) -> Vec<u64> {
     let mut bits = Vec::new();
     for row in values.chunks(k) {
         let mut floats = vec![0.0; 2 * words(k)];
@@ -34,7 +33,7 @@ fn packed(values: &[f32], k: usize) -> Vec<u64> {
     bits
 }
 
-const SIZES: [(usize, usize, usize); 8] = [
+pub(in crate::kernels) const SIZES: [(usize, usize, usize); 8] = [
     (64, 300, 64),
     (33, 1500, 100),
     (16, 256, 256),
@@ -45,11 +44,11 @@ const SIZES: [(usize, usize, usize); 8] = [
     (5, 1024, 33),
 ];
 
-fn distance(a: &[f32], b: &[f32]) -> f32 {
+pub(in crate::kernels) fn distance(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
-fn same_bits(a: &[f32], b: &[f32]) -> bool {
+pub(in crate::kernels) fn same_bits(a: &[f32], b: &[f32]) -> bool {
     a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
 }
 
@@ -87,69 +86,13 @@ fn products_are_those_of_the_reference() {
     }
 }
 
-/// Shards of `[rows of A, rows of B]`, one behind the other, and the products of their reference, added from 0 on.
-fn check_shards((m, k, n): (usize, usize, usize), shards: usize, share: f32, is_spikes: bool) {
-    let (a_floats, b_floats) = (if is_spikes { 2 * m * words(k) } else { m * k }, k * n);
-    let stride = (a_floats + b_floats).next_multiple_of(16);
-    let mut memory = Vec::new();
-    let mut expected = vec![0.0; m * n];
-    for shard in 0..shards {
-        let all = spikes(m * k * shards, share);
-        let a = &all[shard * m * k..][..m * k];
-        let b = random(k * n, 3 + shard as u64);
-        let mut product = vec![0.0; m * n];
-        let left: Vec<f32> = (0..m * k).map(|at| a[(at % k) * m + at / k]).collect();
-        reference::matmul((m, k, n), (&left, k, 1), (&b, n, 1), (&mut product, n), false);
-        expected.iter_mut().zip(&product).for_each(|(sum, p)| *sum += p);
-        if is_spikes {
-            let mut turned = vec![0u64; m * words(k)];
-            // SAFETY: k rows of m bits, and room for m of k.
-            unsafe { snn_transpose_spikes(k as u64, m as u64, packed(a, m).as_ptr(), turned.as_mut_ptr()) };
-            memory.extend(turned.iter().flat_map(|w| [*w as u32, (*w >> 32) as u32]).map(f32::from_bits));
-        } else {
-            memory.extend_from_slice(a);
-        }
-        memory.extend(b);
-        memory.resize((shard + 1) * stride, 0.0);
-    }
-    let memory = AlignedBuf::copy_of(&memory).unwrap();
-    for kernel in [snn_matmul_shards_fast as ShardsFn, snn_matmul_shards_strict] {
-        let mut c = vec![f32::NAN; m * n];
-        for part in 0..PARTS as u64 {
-            // SAFETY: shards of A and B lie `stride` floats apart; C is as large as it is said to be.
-            unsafe {
-                let a = memory[..].as_ptr();
-                let b = a.add(a_floats);
-                let (size, one) = ([m, k, n].map(|s| s as u64), u64::from(is_spikes));
-                let (to, last) = (c.as_mut_ptr(), (shards as u64, stride as u64));
-                kernel(size[0], size[1], size[2], a, one, 1, m as i64, b, n as i64, to, part, last.0, last.1);
-            }
-        }
-        let strict = kernel as usize == snn_matmul_shards_strict as *const () as usize;
-        let what = format!("{m} {k} {n}, {shards} shards, {share}, {is_spikes} {strict}");
-        assert!(distance(&c, &expected) < 3e-4, "{what}");
-        assert!(!strict || same_bits(&c, &expected), "{what}");
-    }
-}
-
-#[test]
-fn sums_over_shards_are_those_of_the_reference() {
-    for size in SIZES {
-        for shards in [1, 3] {
-            check_shards(size, shards, 0.1, true);
-            check_shards(size, shards, 0.1, false);
-        }
-        check_shards(size, 2, 0.5, true);
-    }
-}
-
 #[test]
 fn every_vector_width_gives_the_same_bits() {
     let (m, k, n) = (20, 1300, 70);
     let (a, b) = (spikes(m * k, 0.1), random(k * n, 3));
     let bits = packed(&a, k);
     let rows = Rows { bits: bits.as_ptr(), m, k };
-    let run = |tiles: unsafe fn(&mut Scratch, Rows, &Product)| {
+    let run = |tiles: unsafe fn(&mut Scratch, Rows, Option<Lists>, &Product)| {
         let mut c = vec![0.0; m * n];
         let (k_, n_) = (k as isize, n as isize);
         let (a, b, c_) = (b.as_ptr(), b.as_ptr(), c.as_mut_ptr());
@@ -168,9 +111,11 @@ fn every_vector_width_gives_the_same_bits() {
             c_cs: 1,
             accumulate: false,
         };
-        let mut scratch = Scratch { tile: vec![0.0; DEPTH * TILE], ..Scratch::default() };
+        let (tile, ends) = (vec![0.0; DEPTH * TILE], vec![0; m]);
+        let mut scratch =
+            Scratch { entries: Vec::with_capacity(m * k + SLACK), ends, tile, ..Scratch::default() };
         // SAFETY: the slices have the lengths that sizes and strides say, and the features were asked for.
-        unsafe { tiles(&mut scratch, rows, &p) };
+        unsafe { tiles(&mut scratch, rows, None, &p) };
         c
     };
     let plain = run(Scratch::tiles::<f32>);

@@ -1,0 +1,160 @@
+//! Sums of products over the shards of a batch, part by part: weight gradients. No products of one shard: those are `matmul` and `spikes`.
+
+use super::matmul::{self, Product};
+use super::spikes::{Rows, SCRATCH, TILE};
+
+/// Parts of a product over all shards. Part of the result in no mode: each number of C is made by one part.
+pub const PARTS: usize = 8;
+
+/// `(m, k, n, a, is_spikes, a_rs, a_cs, b, b_rs, c, part, shards, stride)`: C[m, n] is the sum of A[m, k] · B[k, n] over shards, of
+/// which A and B lie `stride` floats apart. Of C only what belongs to `part` is written. With `is_spikes`, A is
+/// what `snn_turn_spikes` made of k rows of m bits.
+pub type ShardsFn =
+    unsafe extern "C" fn(u64, u64, u64, *const f32, u64, i64, i64, *const f32, i64, *mut f32, u64, u64, u64);
+
+/// The sum of products in the order that is fastest on this machine.
+///
+/// # Safety
+/// A, B and C cover what sizes and strides say; `part` of C is written by nobody else, and C overlaps neither A nor B.
+#[allow(clippy::too_many_arguments)]
+pub unsafe extern "C" fn snn_matmul_shards_fast(
+    m: u64,
+    k: u64,
+    n: u64,
+    a: *const f32,
+    is_spikes: u64,
+    a_rs: i64,
+    a_cs: i64,
+    b: *const f32,
+    b_rs: i64,
+    c: *mut f32,
+    part: u64,
+    shards: u64,
+    stride: u64,
+) {
+    let all = Shards::new((m, k, n), (a, is_spikes, a_rs, a_cs), (b, b_rs), c, part);
+    if all.rows.is_empty() || all.columns.is_empty() {
+        return;
+    }
+    for shard in 0..shards {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match all.of(shard * stride) {
+                (Some(bits), product) => {
+                    SCRATCH.with_borrow_mut(|s| s.multiply(bits, bits.lists(), &product, shard > 0))
+                }
+                (None, product) => matmul::fast(&Product { accumulate: shard > 0, ..product }),
+            }
+        }
+    }
+}
+
+/// The sum of products: that of each shard as [`matmul::snn_matmul_strict`], and these added from 0 on.
+///
+/// # Safety
+/// As [`snn_matmul_shards_fast`].
+#[allow(clippy::too_many_arguments)]
+pub unsafe extern "C" fn snn_matmul_shards_strict(
+    m: u64,
+    k: u64,
+    n: u64,
+    a: *const f32,
+    is_spikes: u64,
+    a_rs: i64,
+    a_cs: i64,
+    b: *const f32,
+    b_rs: i64,
+    c: *mut f32,
+    part: u64,
+    shards: u64,
+    stride: u64,
+) {
+    let all = Shards::new((m, k, n), (a, is_spikes, a_rs, a_cs), (b, b_rs), c, part);
+    let mut sums = vec![0.0f32; all.rows.len() * all.columns.len()];
+    for shard in 0..shards {
+        // SAFETY: the caller's promise; `sums` has room for this part.
+        unsafe {
+            let (bits, product) = all.of(shard * stride);
+            let local = Product { c: sums.as_mut_ptr(), c_rs: all.columns.len() as isize, ..product };
+            match bits {
+                Some(bits) => SCRATCH.with_borrow_mut(|s| s.multiply_strict(bits, &local)),
+                None => matmul::ordered(&local),
+            }
+            for (i, row) in sums.chunks(all.columns.len().max(1)).enumerate() {
+                let c = product.c.offset(i as isize * product.c_rs);
+                for (j, sum) in row.iter().enumerate() {
+                    let before = if shard == 0 { 0.0 } else { *c.add(j) };
+                    *c.add(j) = before + sum;
+                }
+            }
+        }
+    }
+}
+
+/// One part of a sum of products over shards.
+struct Shards {
+    /// Of shard 0 and all of C.
+    whole: Product,
+    is_spikes: bool,
+    rows: std::ops::Range<usize>,
+    columns: std::ops::Range<usize>,
+}
+
+impl Shards {
+    fn new(
+        (m, k, n): (u64, u64, u64),
+        (a, is_spikes, a_rs, a_cs): (*const f32, u64, i64, i64),
+        (b, b_rs): (*const f32, i64),
+        c: *mut f32,
+        part: u64,
+    ) -> Shards {
+        let whole = Product {
+            m: m as usize,
+            k: k as usize,
+            n: n as usize,
+            a,
+            a_rs: a_rs as isize,
+            a_cs: a_cs as isize,
+            b,
+            b_rs: b_rs as isize,
+            b_cs: 1,
+            c,
+            c_rs: n as isize,
+            c_cs: 1,
+            accumulate: false,
+        };
+        let is_spikes = is_spikes != 0;
+        // Spikes are listed once for each part, so that parts are columns; dense products like squares.
+        let (across, part) = (if is_spikes { PARTS } else { 2 }, part as usize);
+        let slice = |len: usize, parts: usize, part: usize| {
+            let step = len.div_ceil(parts).next_multiple_of(TILE);
+            (part * step).min(len)..((part + 1) * step).min(len)
+        };
+        Shards {
+            rows: slice(whole.m, PARTS / across, part / across),
+            columns: slice(whole.n, across, part % across),
+            is_spikes,
+            whole,
+        }
+    }
+
+    /// The part of a shard whose A and B lie `offset` floats after the first.
+    unsafe fn of(&self, offset: u64) -> (Option<Rows>, Product) {
+        let w = &self.whole;
+        let (i, j) = (self.rows.start as isize, self.columns.start as isize);
+        // SAFETY: rows and columns are those of A, B and C, or there are none.
+        let (a, b, c) = unsafe {
+            (
+                w.a.add(offset as usize),
+                w.b.add(offset as usize).wrapping_offset(j),
+                w.c.wrapping_offset(i * w.c_rs + j),
+            )
+        };
+        let bits = self.is_spikes.then_some(Rows { bits: a.cast(), m: w.m, k: w.k });
+        let a = if self.is_spikes { a } else { a.wrapping_offset(i * w.a_rs) };
+        (bits, Product { m: self.rows.len(), n: self.columns.len(), a, b, c, ..*w })
+    }
+}
+
+#[cfg(test)]
+mod tests;
