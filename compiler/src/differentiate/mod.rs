@@ -7,6 +7,7 @@
 //! Backpropagation through time follows the linearised step: a spike passes `derivative(x)` of its surrogate, `Detach` nothing,
 //! and so on (see [`crate::step`]). A window `k` cuts what flows across every `k`-th step (truncated BPTT).
 
+mod cut;
 mod relax;
 mod rules;
 mod scan;

@@ -4,9 +4,9 @@
 //! made, `delay` steps earlier. Gradients of operands without time axis are summed over the steps in the scan; gradients of weights
 //! are pulled out of it: their inputs and deltas are given at each step and multiplied once, after the scan.
 
-use super::rules;
 use super::tape::{Tape, TapeEntry};
 use super::{Extents, add, reduce_to};
+use super::{cut, rules};
 use crate::net::{Net, Scan, ScanOut};
 use crate::step::ops::Pw;
 use crate::step::{Node, Op, State, Ty, ValId};
@@ -35,9 +35,35 @@ pub(super) struct Result {
 
 /// Adds the backward scan to the net.
 pub(super) fn adjoint(net: &mut Net, extents: Extents, request: &Request) -> Result {
+    let kept = kept(net, extents, request);
+    build(net, extents, request, Some(kept)).finish()
+}
+
+/// What the backward scan reads from memory. Found by building it once on a copy of the net.
+fn kept(net: &Net, extents: Extents, request: &Request) -> Vec<bool> {
+    let mut copy = net.clone();
+    let first = build(&mut copy, extents, request, None);
+    let ends = first.leaves.values().copied().chain(first.new_states.iter().map(|s| s.next));
+    let needed = first.tape.needed(ends.chain(first.weights.iter().map(|(_, _, d, _)| *d)));
+    // Inputs of weights are results of the forward scan in any case.
+    let inputs: Vec<ValId> = first.weights.iter().map(|(_, x, ..)| *x).collect();
+    let scan = &net.scans[request.scan];
+    let is_result = |v: ValId| scan.outs.contains(&ScanOut::Each(v)) || inputs.contains(&v);
+    let operands = &net.graph.node(request.node).args;
+    let changes = |k: usize| net.graph.ty(operands[k]).time;
+    cut::Request { body: &scan.body, needed: &needed, is_result: &is_result, changes: &changes }.kept()
+}
+
+/// The body of the backward scan; what it reads of the forward one is `kept` or computed again.
+fn build<'a>(
+    net: &'a mut Net,
+    extents: Extents,
+    request: &Request,
+    kept: Option<Vec<bool>>,
+) -> ScanBackward<'a> {
     let states = net.scans[request.scan].states.clone();
     let outs = net.scans[request.scan].outs.clone();
-    let tape = Tape::new(net, request.scan, request.node);
+    let tape = Tape::new(net, request.scan, request.node, kept);
     let n = tape.forward.nodes.len();
     let mut b = ScanBackward {
         active: active(&tape.forward.nodes, &states, request.wants),
@@ -56,7 +82,7 @@ pub(super) fn adjoint(net: &mut Net, extents: Extents, request: &Request) -> Res
         b.node(ValId(at as u32));
     }
     b.close();
-    b.finish()
+    b
 }
 
 /// Values of the body through which a gradient can reach a wanted operand, in this step or an earlier one.

@@ -1,16 +1,11 @@
 //! What a forward scan keeps for its backward scan: each value is stored, or computed again from stored ones.
 //!
-//! Rule: operands of the scan and results it gives anyway cost nothing. A state before the step is stored. A cheap pointwise
-//! value is computed again from its operands; one that costs more than [`RECOMPUTE_COST`] is stored.
+//! Which values are stored is decided by `cut`, when a first pass over the adjoint has shown which ones it uses.
 
-use super::each_out;
 use super::rules::Values;
+use super::{cut, each_out};
 use crate::net::Net;
 use crate::step::{Graph, Op, Ty, ValId};
-
-/// Largest cost, in additions, of a single operation that is done again rather than stored: reading a stored value back costs about
-/// as much.
-pub const RECOMPUTE_COST: u32 = 6;
 
 /// What the tape does about a value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,11 +50,13 @@ pub(super) struct Tape<'a> {
     pub operands: Vec<ValId>,
     operand_vals: Vec<ValId>,
     known: Vec<Option<ValId>>,
+    /// For each value whether it is read from memory; none in the pass that only notes what is asked for.
+    kept: Option<Vec<bool>>,
     pub entries: Vec<TapeEntry>,
 }
 
 impl<'a> Tape<'a> {
-    pub fn new(net: &'a mut Net, scan: usize, node: ValId) -> Tape<'a> {
+    pub fn new(net: &'a mut Net, scan: usize, node: ValId, kept: Option<Vec<bool>>) -> Tape<'a> {
         let forward = net.scans[scan].body.clone();
         let forward_operands = net.graph.node(node).args.clone();
         let graph = Graph {
@@ -78,6 +75,7 @@ impl<'a> Tape<'a> {
             operands: Vec::new(),
             operand_vals: Vec::new(),
             known,
+            kept,
             entries: Vec::new(),
         }
     }
@@ -136,19 +134,37 @@ impl<'a> Tape<'a> {
                 self.note(val, Kept::There);
                 self.operand(self.forward_operands[*k])
             }
-            _ if is_out => {
-                self.note(val, Kept::There);
-                let sequence = self.sequence(val);
-                self.operand(sequence)
+            op if self.kept.as_ref().is_some_and(|kept| !kept[val.idx()]) && cut::is_cheap(op) => {
+                self.again(val)
             }
-            Op::Pointwise(op) if op.info().cost <= RECOMPUTE_COST => self.again(val),
-            Op::Spike { .. } | Op::Detach | Op::Straight | Op::GradScale => self.again(val),
             _ => {
-                self.note(val, Kept::Stored);
+                self.note(val, if is_out { Kept::There } else { Kept::Stored });
                 let sequence = self.sequence(val);
                 self.operand(sequence)
             }
         }
+    }
+
+    /// In the first pass what is asked for is a leaf of its own.
+    fn leaf(&mut self, val: ValId) -> ValId {
+        let node = self.forward.node(val).clone();
+        match node.op {
+            Op::Const(c) => self.graph.constant(c),
+            op => self.graph.push(op, &[], node.ty),
+        }
+    }
+
+    /// After the first pass: the values that were asked for and that `results` and states need.
+    pub fn needed(&self, roots: impl Iterator<Item = ValId>) -> Vec<ValId> {
+        let mut used = vec![false; self.graph.nodes.len()];
+        let mut stack: Vec<ValId> = roots.collect();
+        while let Some(val) = stack.pop() {
+            if !std::mem::replace(&mut used[val.idx()], true) {
+                stack.extend(&self.graph.node(val).args);
+            }
+        }
+        let asked = self.forward.vals().filter(|v| self.known[v.idx()].is_some_and(|k| used[k.idx()]));
+        asked.collect()
     }
 
     fn again(&mut self, val: ValId) -> ValId {
@@ -169,7 +185,7 @@ impl Values for Tape<'_> {
         if let Some(known) = self.known[forward.idx()] {
             return known;
         }
-        let val = self.make(forward);
+        let val = if self.kept.is_some() { self.make(forward) } else { self.leaf(forward) };
         self.known[forward.idx()] = Some(val);
         val
     }
