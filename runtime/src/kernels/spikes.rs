@@ -11,8 +11,10 @@ use super::vector::Vector;
 use std::arch::x86_64::*;
 use std::cell::RefCell;
 
-/// Share of spikes above which the dense product is faster (measured with AVX2).
-const MAX_SHARE: f64 = 0.3;
+/// Share of spikes above which the dense product is faster (measured with AVX2), and that if a tile fits the first-level cache.
+const MAX_SHARE: [f64; 2] = [0.4, 0.5];
+/// Rows of a tile that fits the first-level cache.
+const SHALLOW: usize = 256;
 /// Columns of C that stay in registers.
 pub(super) const TILE: usize = 32;
 /// Rows of B of one tile: 128 KiB, which the second-level cache holds.
@@ -355,7 +357,8 @@ impl Scratch {
         unsafe {
             if lists.is_none() {
                 let count = rows.count();
-                if count as f64 > MAX_SHARE * (rows.m * rows.k) as f64 {
+                let share = MAX_SHARE[usize::from(rows.k <= SHALLOW)];
+                if count as f64 > share * (rows.m * rows.k) as f64 {
                     self.unpack(rows);
                     return matmul::dense(&self.of_numbers(p));
                 }

@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 
 /// Adds rows of a tile in registers. Written with the instructions themselves: left to itself the compiler makes pairs of it.
 pub(super) trait Vector {
-    /// `c = (accumulate ? c : 0) + rows`; all of them have [`TILE`] numbers.
+    /// `c = (accumulate ? c : 0) + rows`, the first, third … row and the others on their own; all have [`TILE`] numbers.
     ///
     /// # Safety
     /// `c` and all rows that `entries` name exist, and the machine has the vectors.
@@ -27,14 +27,24 @@ macro_rules! vector {
                             acc[v] = $load(c.add($lanes * v));
                         }
                     }
-                    for l in entries {
+                    // Additions wait for the one before: two sums at a time.
+                    let mut odd: [$vector; MANY] = [$zero; MANY];
+                    let (pairs, last) = entries.as_chunks::<2>();
+                    for pair in pairs {
+                        let rows = pair.map(|l| tile.offset(l as isize * stride));
+                        for v in 0..MANY {
+                            acc[v] = $add(acc[v], $load(rows[0].add($lanes * v)));
+                            odd[v] = $add(odd[v], $load(rows[1].add($lanes * v)));
+                        }
+                    }
+                    if let [l] = last {
                         let row = tile.offset(*l as isize * stride);
                         for v in 0..MANY {
                             acc[v] = $add(acc[v], $load(row.add($lanes * v)));
                         }
                     }
                     for v in 0..MANY {
-                        $store(c.add($lanes * v), acc[v]);
+                        $store(c.add($lanes * v), $add(acc[v], odd[v]));
                     }
                 }
             }
