@@ -98,7 +98,7 @@ fn rows(
     relaxed.engine.run(
         weights,
         &of_engine,
-        &[(INPUT, &x), ("target", &target)],
+        &[(INPUT, (&x).into()), ("target", (&target).into())],
         &mut SectionTimes::default(),
     );
     let mut rows = Vec::new();

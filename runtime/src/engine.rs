@@ -67,6 +67,40 @@ impl Weights {
     }
 }
 
+/// Numbers of an input: samples one after another, or picked from such.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// `[sample][time?][index]`
+    pub values: &'a [f32],
+    /// Which samples, in this order; all without it.
+    pub order: Option<&'a [u32]>,
+}
+
+impl<'a> From<&'a [f32]> for Given<'a> {
+    fn from(values: &'a [f32]) -> Given<'a> {
+        Given { values, order: None }
+    }
+}
+
+impl<'a> From<&'a Vec<f32>> for Given<'a> {
+    fn from(values: &'a Vec<f32>) -> Given<'a> {
+        Given { values, order: None }
+    }
+}
+
+impl Given<'_> {
+    /// Sample `sample` of `len` numbers.
+    fn sample(&self, sample: usize, len: usize) -> &[f32] {
+        let at = self.order.map_or(sample, |order| order[sample] as usize);
+        &self.values[at * len..][..len]
+    }
+
+    /// Samples of `len` numbers.
+    fn samples(&self, len: usize) -> usize {
+        self.order.map_or(self.values.len() / len.max(1), <[u32]>::len)
+    }
+}
+
 /// Stands for the first data input of a program, whatever the model calls it.
 pub const INPUT: &str = "";
 
@@ -170,7 +204,7 @@ impl Engine {
     /// Runs all phases on one batch.
     ///
     /// `inputs`: by name or [`INPUT`] the numbers of an input, `call.count` samples of `[time?][index]`, or one
-    /// `[time?][index]` if it has no sample axis. An input that is not given is 0; what the program does not read is ignored;
+    /// `[time?][index]` if it has no sample axis; or samples picked from more. An input that is not given is 0; what the program does not read is ignored;
     /// `mask` is filled here.
     ///
     /// # Panics
@@ -180,7 +214,7 @@ impl Engine {
         &mut self,
         weights: &mut Weights,
         call: &Call,
-        inputs: &[(&str, &[f32])],
+        inputs: &[(&str, Given)],
         times: &mut SectionTimes,
     ) {
         let program = self.program.clone();
@@ -206,7 +240,7 @@ impl Engine {
             let by_name = inputs.iter().find(|(name, _)| *name == binding.name);
             let first = || input(&program, INPUT).is_some_and(|first| std::ptr::eq(first, info));
             let given = by_name.or_else(|| inputs.iter().find(|(name, _)| *name == INPUT && first()));
-            self.scatter(&binding.name, info, given.map(|(_, values)| *values), shards);
+            self.scatter(&binding.name, info, given.map(|(_, given)| *given), shards);
         }
         times.add(Section::Forward, started.elapsed().as_secs_f64());
 
@@ -328,44 +362,26 @@ impl Engine {
     }
 
     /// Puts an input where the phases read it; samples that pad the last shard are 0, as is everything without values.
-    fn scatter(&mut self, name: &str, info: &BufferInfo, values: Option<&[f32]>, shards: usize) {
-        let (time, width) = (info.time.unwrap_or(1), info.width());
-        let samples = match values {
-            Some(_) if info.batch => self.count,
-            Some(_) => 1,
-            None => 0,
-        };
-        let values = values.unwrap_or(&[]);
-        let expected = samples * time * width;
-        assert_eq!(values.len(), expected, "input `{name}`: {samples} samples of {time} steps of {width}");
-        let shard_batch = self.program.plan.shard_batch;
-        let stride = self.program.plan.shard_floats;
-        if !info.batch {
-            let copies = if info.region == Region::Shard { shards } else { 1 };
-            for shard in 0..copies {
-                let start = shard * stride + info.offset;
-                let dst = &mut self.region_mut(info)[start..start + time * width];
-                match values {
-                    [] => dst.fill(0.0),
-                    values => dst.copy_from_slice(values),
-                }
-            }
-            return;
+    fn scatter(&mut self, name: &str, info: &BufferInfo, given: Option<Given>, shards: usize) {
+        let len = info.time.unwrap_or(1) * info.width();
+        let samples = if info.batch { self.count } else { 1 };
+        if let Some(given) = given {
+            let whole = given.order.is_some() || given.values.len() == samples * len;
+            assert!(whole && given.samples(len) == samples, "input `{name}`: {samples} samples of {len}");
         }
-        let padded = if info.region == Region::Shard { shards * shard_batch } else { shard_batch };
-        assert!(samples <= padded, "input {name} is shared: one shard of samples");
-        for sample in 0..padded {
-            for t in 0..time {
-                let row = self.row(info, t, sample);
-                let row = &mut self.region_mut(info)[row];
-                if sample < samples {
-                    let from = (sample * time + t) * width;
-                    put(&values[from..from + width], row, info, name);
-                } else {
-                    row.fill(0.0);
-                }
-            }
+        let (stride, of_shard) = (self.program.plan.shard_floats, self.program.plan.shard_batch);
+        if info.region != Region::Shard {
+            assert!(samples <= of_shard, "input {name} is shared: one shard of samples");
+            return put(&mut self.region_mut(info)[info.offset..], info, name, given, 0..samples, of_shard);
         }
+        let start = Regions { shards: self.shards.as_mut_ptr(), ..Regions::default() };
+        self.pool.run(shards, |shard| {
+            // SAFETY: the region of this shard, which nobody else writes; it ends inside the memory of all shards.
+            let region = unsafe { std::slice::from_raw_parts_mut(start.shard(shard * stride), stride) };
+            let first = if info.batch { shard * of_shard } else { 0 };
+            let end = if info.batch { (first + of_shard).min(samples) } else { 1 };
+            put(&mut region[info.offset..], info, name, given, first..end, of_shard);
+        });
     }
 
     fn fill_mask(&mut self, info: &BufferInfo, shards: usize) {
@@ -392,12 +408,31 @@ impl Engine {
     }
 }
 
-/// Writes one row of an input.
-fn put(values: &[f32], row: &mut [f32], info: &BufferInfo, name: &str) {
-    if info.spikes {
-        assert!(spikes::pack(values, row), "input {name} was compiled for 0 and 1");
-    } else {
-        row.copy_from_slice(values);
+/// Writes samples of an input to the start of `buffer`, `[time?][sample][index]` for `of_shard` samples, with 0 where there are none.
+fn put(
+    buffer: &mut [f32],
+    info: &BufferInfo,
+    name: &str,
+    given: Option<Given>,
+    samples: std::ops::Range<usize>,
+    of_shard: usize,
+) {
+    let (time, width, floats) = (info.time.unwrap_or(1), info.width(), info.row_floats());
+    let rows = if info.batch { of_shard } else { 1 };
+    for row in 0..rows {
+        let sample = samples.start + row;
+        let given = given.filter(|_| sample < samples.end);
+        let values = given.as_ref().map(|given| given.sample(sample, time * width));
+        for t in 0..time {
+            let to = &mut buffer[(t * rows + row) * floats..][..floats];
+            match values.map(|values| &values[t * width..][..width]) {
+                Some(values) if info.spikes => {
+                    assert!(spikes::pack(values, to), "input {name} was compiled for 0 and 1");
+                }
+                Some(values) => to.copy_from_slice(values),
+                None => to.fill(0.0),
+            }
+        }
     }
 }
 
@@ -407,6 +442,13 @@ struct Regions {
     slot: *mut f32,
     shared: *mut f32,
     shards: *mut f32,
+}
+
+impl Default for Regions {
+    fn default() -> Regions {
+        let none = std::ptr::null_mut();
+        Regions { param: none, slot: none, shared: none, shards: none }
+    }
 }
 
 // SAFETY: only addresses; who dereferences them, and where, is up to the phases and the plan.
@@ -438,6 +480,7 @@ mod tests {
             for count in [6, 5, 1, 2, 6] {
                 let x: Vec<f32> = (0..count * 6).map(|i| i as f32).collect();
                 let inputs: [(&str, &[f32]); 3] = [("x", &x), ("bias", &[100.0, 200.0]), ("unused", &[])];
+                let inputs = inputs.map(|(name, values)| (name, values.into()));
                 engine.run(&mut weights, &call(count), &inputs, &mut times);
                 let y = engine.read("y").unwrap();
                 assert_eq!(y.shape(), [3, count, 2]);
@@ -469,7 +512,9 @@ mod tests {
         let mut engine = Engine::new(Arc::new(fixture::echo()), Arc::new(Pool::new(1).unwrap())).unwrap();
         let mut weights = Weights::zeroed(engine.program()).unwrap();
         let mut total = |inputs: &[(&str, &[f32])]| {
-            engine.run(&mut weights, &call(2), inputs, &mut SectionTimes::default());
+            let inputs: Vec<(&str, Given)> =
+                inputs.iter().map(|(name, values)| (*name, Given::from(*values))).collect();
+            engine.run(&mut weights, &call(2), &inputs, &mut SectionTimes::default());
             engine.scalar("total").unwrap()
         };
         assert_eq!(total(&[(INPUT, &[1.0; 12]), ("bias", &[1.0, 2.0])]), 12.0 + 18.0);

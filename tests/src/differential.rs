@@ -193,7 +193,7 @@ pub fn compiled(
         weights.slot[info.offset..info.offset + info.width()].fill(slot.init as f32);
         slot_buffers.push(info);
     }
-    let inputs: Vec<(&str, &[f32])> = given.iter().map(|(n, v)| (n.as_str(), v.as_slice())).collect();
+    let inputs: Vec<(&str, engine::Given)> = given.iter().map(|(n, v)| (n.as_str(), v.into())).collect();
     let call = engine::Call { key: 11, count: samples, scalars: scalars(samples) };
     engine.run(&mut weights, &call, &inputs, &mut SectionTimes::default());
     let of = |o: &snn_compiler::net::Output| {

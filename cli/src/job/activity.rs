@@ -45,7 +45,7 @@ impl Activity for FirstBatch<'_, '_> {
         ready.engine.run(
             &mut weights,
             &call,
-            &[(INPUT, &x), ("target", &target)],
+            &[(INPUT, (&x).into()), ("target", (&target).into())],
             &mut SectionTimes::default(),
         );
         let values = ready.engine.read("record activity");

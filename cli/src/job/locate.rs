@@ -65,7 +65,12 @@ fn first(
     let (x, target) = gather(data, &d.samples);
     let mut own = Weights::zeroed(ready.engine.program()).ok()?;
     own.param.copy_from_slice(&weights.param);
-    ready.engine.run(&mut own, &d.call, &[(INPUT, &x), ("target", &target)], &mut SectionTimes::default());
+    ready.engine.run(
+        &mut own,
+        &d.call,
+        &[(INPUT, (&x).into()), ("target", (&target).into())],
+        &mut SectionTimes::default(),
+    );
     let mut found: Option<(usize, usize)> = None;
     for (k, name) in names.iter().enumerate() {
         let values = ready.engine.read(&format!("record {name}"))?;

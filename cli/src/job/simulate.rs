@@ -7,7 +7,7 @@ use ndarray::{ArrayD, Dimension};
 use snn_compiler::hir::{DriveValues, Job, Part};
 use snn_compiler::pipeline::{DataFacts, Purpose};
 use snn_runtime::abi::SCALARS;
-use snn_runtime::engine::{Call, SectionTimes, Weights};
+use snn_runtime::engine::{Call, Given, SectionTimes, Weights};
 use snn_runtime::record::{Array, write_npz};
 use snn_runtime::rng;
 use snn_runtime::train::evaluate::gather;
@@ -78,7 +78,7 @@ pub fn run(runner: &mut Runner, job: &Job) -> Result<Run, Failure> {
         inputs.retain(|(n, _)| *n != name);
         inputs.push((name, values));
     }
-    let inputs: Vec<(&str, &[f32])> = inputs.iter().map(|(n, v)| (n.as_str(), v.as_slice())).collect();
+    let inputs: Vec<(&str, Given)> = inputs.iter().map(|(n, v)| (n.as_str(), v.into())).collect();
     let call = Call { key: rng::key(job.seed, 4, 0), count: samples, scalars: [0.0; SCALARS] };
     let mut times = SectionTimes::default();
     ready.engine.run(&mut weights, &call, &inputs, &mut times);

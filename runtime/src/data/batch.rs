@@ -1,7 +1,7 @@
 //! Batches: gathers samples of a data set into what a program reads. Checks once that data and program fit together.
 
 use super::{Dataset, Target};
-use crate::engine::{self, INPUT};
+use crate::engine::{self, Given, INPUT};
 use crate::error::{Result, RuntimeError};
 use crate::program::{BufferInfo, Program};
 
@@ -10,7 +10,7 @@ pub struct Batcher<'a> {
     data: &'a Dataset,
     /// Steps and width of the program's `target`, if it reads one.
     target: Option<(usize, usize)>,
-    x: Vec<f32>,
+    order: Vec<u32>,
     y: Vec<f32>,
 }
 
@@ -21,21 +21,14 @@ impl<'a> Batcher<'a> {
         let target = target_size(program);
         let batch = program.plan.batch();
         let y = target.map_or(0, |(steps, width)| batch * steps * width);
-        Ok(Batcher {
-            data,
-            target,
-            x: Vec::with_capacity(batch * data.sample_len()),
-            y: Vec::with_capacity(y),
-        })
+        Ok(Batcher { data, target, order: Vec::with_capacity(batch), y: Vec::with_capacity(y) })
     }
 
     /// Gathers the samples with these indices.
     pub fn fill(&mut self, indices: &[u32]) {
-        self.x.clear();
+        self.order.clear();
+        self.order.extend_from_slice(indices);
         self.y.clear();
-        for &idx in indices {
-            self.x.extend_from_slice(self.data.sample(idx as usize));
-        }
         let Some((steps, width)) = self.target else { return };
         match &self.data.target {
             Target::Classes { labels, .. } => {
@@ -54,9 +47,9 @@ impl<'a> Batcher<'a> {
         }
     }
 
-    /// What was gathered last, for [`crate::engine::Engine::run`].
-    pub fn inputs(&self) -> [(&str, &[f32]); 2] {
-        [(INPUT, &self.x), ("target", &self.y)]
+    /// What was gathered last, for [`crate::engine::Engine::run`]. Samples are only named: the engine fetches them.
+    pub fn inputs(&self) -> [(&str, Given<'_>); 2] {
+        [(INPUT, Given { values: &self.data.x, order: Some(&self.order) }), ("target", (&self.y).into())]
     }
 }
 
@@ -144,8 +137,8 @@ mod tests {
         for _ in 0..2 {
             batcher.fill(&[1, 0]);
             let [(_, x), (_, y)] = batcher.inputs();
-            assert_eq!(x, [4.0, 5.0, 6.0, 7.0, 0.0, 1.0, 2.0, 3.0]);
-            assert_eq!(y, [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
+            assert_eq!((x.values, x.order), (&data.x[..], Some(&[1, 0][..])));
+            assert_eq!(y.values, [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
         }
     }
 
@@ -155,7 +148,7 @@ mod tests {
         let data = data(4, Target::Values { y: (0..6).map(|i| i as f32).collect(), width: 2 });
         let mut batcher = Batcher::new(&data, &program).unwrap();
         batcher.fill(&[2, 1]);
-        assert_eq!(batcher.inputs()[1].1, [4.0, 5.0, 2.0, 3.0]);
+        assert_eq!(batcher.inputs()[1].1.values, [4.0, 5.0, 2.0, 3.0]);
     }
 
     #[test]
