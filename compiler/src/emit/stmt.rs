@@ -25,11 +25,8 @@ impl Frame<'_> {
             Stmt::Nest { rows, width, body } => self.nest(*rows, *width, body),
             Stmt::MatMul { size, a, b, c } => self.matmul(*size, a, b, c),
             Stmt::MatMulShards { size, a, spikes, b, c } => self.matmul_shards(*size, a, *spikes, b, c),
-            Stmt::Turn { rows, width, src, dst } => {
-                let sizes = [*rows, *width].map(|s| self.int(s as i64));
-                let args = [sizes[0], sizes[1], self.address(src), self.address(dst)];
-                self.call("snn_turn_spikes", &[types::I64; 4], None, &args);
-            }
+            Stmt::SwapAxes { rows, width, src, dst } => self.turned("snn_swap_axes", *rows, *width, src, dst),
+            Stmt::Turn { rows, width, src, dst } => self.turned("snn_turn_spikes", *rows, *width, src, dst),
             Stmt::FoldColumns { fold, rows, width, src, dst } => {
                 self.fold_columns(*fold, *rows, *width, src, dst)
             }
@@ -69,6 +66,12 @@ impl Frame<'_> {
         args.push(self.int(c.1 as i64));
         args.push(self.int(0));
         self.call("snn_matmul", &[types::I64; 12], None, &args);
+    }
+
+    fn turned(&mut self, name: &'static str, rows: usize, width: usize, src: &Access, dst: &Access) {
+        let sizes = [rows, width].map(|s| self.int(s as i64));
+        let args = [sizes[0], sizes[1], self.address(src), self.address(dst)];
+        self.call(name, &[types::I64; 4], None, &args);
     }
 
     fn matmul_shards(

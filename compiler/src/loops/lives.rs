@@ -78,7 +78,8 @@ impl Stmt {
                 f(&b.0, Use::Read);
                 f(c, Use::Write);
             }
-            Stmt::Turn { src, dst, .. }
+            Stmt::SwapAxes { src, dst, .. }
+            | Stmt::Turn { src, dst, .. }
             | Stmt::FoldColumns { src, dst, .. }
             | Stmt::FoldRows { src, dst, .. }
             | Stmt::FoldShards { src, dst, .. }

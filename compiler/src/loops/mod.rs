@@ -170,6 +170,17 @@ pub enum Stmt {
         /// Result, rows of n.
         c: Access,
     },
+    /// `dst[c, r] = src[r, c]`, both without gaps between rows.
+    SwapAxes {
+        /// Rows of the source.
+        rows: usize,
+        /// Columns of the source.
+        width: usize,
+        /// From.
+        src: Access,
+        /// To.
+        dst: Access,
+    },
     /// What a weight gradient wants of `rows` rows of `width` spikes: see [`snn_runtime::kernels::spikes::snn_turn_spikes`].
     Turn {
         /// Rows of the source.

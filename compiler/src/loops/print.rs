@@ -101,6 +101,9 @@ impl Program {
                 self.access(&b.0),
                 b.1
             ),
+            Stmt::SwapAxes { rows, width, src, dst } => {
+                self.moved(f, &pad, &format!("axes swapped {rows}x{width}"), src, dst)
+            }
             Stmt::Turn { rows, width, src, dst } => {
                 self.moved(f, &pad, &format!("spikes of each neuron {rows}x{width}"), src, dst)
             }

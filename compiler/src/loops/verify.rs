@@ -115,6 +115,10 @@ fn stmts(program: &Program, body: &[Stmt], in_time: bool) -> Result<(), String> 
                 corner(program, &b.0, (k - 1) * b.1 + n - 1, in_time)?;
                 corner(program, c, m * n - 1, in_time)?;
             }
+            Stmt::SwapAxes { rows, width, src, dst } => {
+                corner(program, src, rows * width - 1, in_time)?;
+                corner(program, dst, rows * width - 1, in_time)?;
+            }
             Stmt::Turn { rows, width, src, dst } => {
                 left(program, [*rows, *width], &(*src, [*width, 1]), in_time)?;
                 corner(program, dst, 2 * turned_words(*rows, *width) - 1, in_time)?;

@@ -4,7 +4,7 @@
 //! and these are added once. Pointwise values on the same axes fuse into one nest as far as their operands allow; only what
 //! another statement reads gets a buffer. `phases` and `block` decide the order and the fusion, `scan` makes the time loops,
 //! `statement` and `reduce` everything that is no nest, `nest` the instructions, `layout` the buffers, `spikes` which of them are bits,
-//! `memory` where they lie.
+//! `weights` which products get transposed weights, `memory` where buffers lie.
 
 mod block;
 mod layout;
@@ -18,6 +18,7 @@ mod spikes;
 mod statement;
 #[cfg(test)]
 mod tests;
+mod weights;
 
 use crate::loops::{Access, Floats, Instr, Phase, Program, Stmt};
 use crate::net::{Net, Sink};
@@ -55,6 +56,7 @@ pub fn loops(net: &Net) -> Program {
     let inputs = net.inputs.iter().zip(&program.inputs).filter(|(input, _)| input.spikes);
     let inputs: Vec<usize> = inputs.map(|(_, binding)| binding.buffer).collect();
     spikes::pack(&mut program, &inputs);
+    weights::turn(&mut program);
     memory::plan(&mut program);
     debug_assert_eq!(crate::loops::verify::verify(&program), Ok(()));
     program

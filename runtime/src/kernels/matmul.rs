@@ -126,6 +126,28 @@ pub unsafe extern "C" fn snn_matmul_strict(
     unsafe { ordered(&product) }
 }
 
+/// `(rows, columns, src, dst)`: dst[columns, rows] is src[rows, columns] with its axes swapped.
+pub type SwapFn = unsafe extern "C" fn(u64, u64, *const f32, *mut f32);
+
+/// Swaps the axes of a matrix, in squares that the first-level cache holds.
+///
+/// # Safety
+/// Both have `rows * columns` numbers; `dst` is written by nobody else and overlaps nothing.
+pub unsafe extern "C" fn snn_swap_axes(rows: u64, columns: u64, src: *const f32, dst: *mut f32) {
+    const SIDE: usize = 16;
+    let (rows, columns) = (rows as usize, columns as usize);
+    for i0 in (0..rows).step_by(SIDE) {
+        for j0 in (0..columns).step_by(SIDE) {
+            for j in j0..columns.min(j0 + SIDE) {
+                for i in i0..rows.min(i0 + SIDE) {
+                    // SAFETY: element (i, j) of a matrix of that size.
+                    unsafe { *dst.add(j * rows + i) = *src.add(i * columns + j) };
+                }
+            }
+        }
+    }
+}
+
 /// A product to do: element (i, j) of a matrix is at `i * rs + j * cs`.
 #[derive(Clone, Copy)]
 pub(super) struct Product {
@@ -490,6 +512,21 @@ mod tests {
             }
             if is_x86_feature_detected!("avx512f") {
                 assert_eq!(narrow, run(ordered_avx512));
+            }
+        }
+    }
+
+    #[test]
+    fn swapped_axes_are_swapped() {
+        for (rows, columns) in [(1, 1), (16, 16), (5, 40), (33, 17)] {
+            let src = random(rows * columns, 5);
+            let mut dst = vec![0.0; rows * columns];
+            // SAFETY: both have that many numbers.
+            unsafe { snn_swap_axes(rows as u64, columns as u64, src.as_ptr(), dst.as_mut_ptr()) };
+            for i in 0..rows {
+                for j in 0..columns {
+                    assert_eq!(dst[j * rows + i], src[i * columns + j]);
+                }
             }
         }
     }

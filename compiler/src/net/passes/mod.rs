@@ -1,5 +1,6 @@
 //! Passes over nets: those of graphs, on the net and on the bodies of its scans, and those that need the time axis.
 
+pub mod merge_states;
 pub mod prune_scans;
 pub mod sum_in_scan;
 
@@ -12,6 +13,7 @@ pub fn run(mut net: Net) -> Net {
     for (_, pass) in PASSES {
         on_graph(&mut net, *pass);
     }
+    merge_states::run(&mut net);
     sum_in_scan::run(&mut net); // Before prune: makes sequences unread.
     prune_scans::run(&mut net);
     for scan in 0..net.scans.len() {
