@@ -72,19 +72,21 @@ impl Weights {
 pub struct Given<'a> {
     /// `[sample][time?][index]`
     pub values: &'a [f32],
+    /// Whether `values` are rows of bits, as [`crate::kernels::spikes`] has them.
+    pub bits: bool,
     /// Which samples, in this order; all without it.
     pub order: Option<&'a [u32]>,
 }
 
 impl<'a> From<&'a [f32]> for Given<'a> {
     fn from(values: &'a [f32]) -> Given<'a> {
-        Given { values, order: None }
+        Given { values, bits: false, order: None }
     }
 }
 
 impl<'a> From<&'a Vec<f32>> for Given<'a> {
     fn from(values: &'a Vec<f32>) -> Given<'a> {
-        Given { values, order: None }
+        Given { values, bits: false, order: None }
     }
 }
 
@@ -363,7 +365,8 @@ impl Engine {
 
     /// Puts an input where the phases read it; samples that pad the last shard are 0, as is everything without values.
     fn scatter(&mut self, name: &str, info: &BufferInfo, given: Option<Given>, shards: usize) {
-        let len = info.time.unwrap_or(1) * info.width();
+        let (time, width) = (info.time.unwrap_or(1), info.width());
+        let len = time * if given.is_some_and(|g| g.bits) { 2 * spikes::words(width) } else { width };
         let samples = if info.batch { self.count } else { 1 };
         if let Some(given) = given {
             let whole = given.order.is_some() || given.values.len() == samples * len;
@@ -422,11 +425,14 @@ fn put(
     for row in 0..rows {
         let sample = samples.start + row;
         let given = given.filter(|_| sample < samples.end);
-        let values = given.as_ref().map(|given| given.sample(sample, time * width));
+        let bits = given.is_some_and(|given| given.bits);
+        let of_row = if bits { 2 * spikes::words(width) } else { width };
+        let values = given.as_ref().map(|given| given.sample(sample, time * of_row));
         for t in 0..time {
             let to = &mut buffer[(t * rows + row) * floats..][..floats];
-            match values.map(|values| &values[t * width..][..width]) {
-                Some(values) if info.spikes => {
+            match values.map(|values| &values[t * of_row..][..of_row]) {
+                Some(values) if bits && !info.spikes => spikes::unpack(values, to),
+                Some(values) if info.spikes && !bits => {
                     assert!(spikes::pack(values, to), "input {name} was compiled for 0 and 1");
                 }
                 Some(values) => to.copy_from_slice(values),

@@ -124,7 +124,8 @@ impl<'a> Runner<'a> {
         if !self.data.contains_key(&(idx, stream)) {
             let mut split = self.load_data(&self.loaded.checked.program.data[idx])?;
             if stream {
-                split = Split { train: split.train.streamed()?, test: split.test.streamed()? };
+                split =
+                    Split { train: split.train.streamed()?.packed(), test: split.test.streamed()?.packed() };
             }
             self.data.insert((idx, stream), Arc::new(split));
         }

@@ -49,7 +49,10 @@ impl<'a> Batcher<'a> {
 
     /// What was gathered last, for [`crate::engine::Engine::run`]. Samples are only named: the engine fetches them.
     pub fn inputs(&self) -> [(&str, Given<'_>); 2] {
-        [(INPUT, Given { values: &self.data.x, order: Some(&self.order) }), ("target", (&self.y).into())]
+        [
+            (INPUT, Given { values: &self.data.x, bits: self.data.bits, order: Some(&self.order) }),
+            ("target", (&self.y).into()),
+        ]
     }
 }
 

@@ -9,9 +9,11 @@ pub mod npy;
 pub mod npz;
 pub mod source;
 
+use std::borrow::Cow;
 use std::io::Read;
 
 use crate::error::{Result, RuntimeError};
+use crate::kernels::spikes::{self, words};
 use crate::rng;
 
 pub use source::{ArgValue, load};
@@ -50,7 +52,7 @@ pub enum Target {
 pub struct Dataset {
     /// What messages call it.
     pub name: String,
-    /// `[samples, steps if any, shape…]`, row by row.
+    /// `[samples, steps if any, shape…]`, row by row; with `bits`, rows of bits as [`crate::kernels::spikes`] has them.
     pub x: Vec<f32>,
     /// Number of samples.
     pub samples: usize,
@@ -62,6 +64,8 @@ pub struct Dataset {
     pub target: Target,
     /// Whether all of `x` is 0 or 1.
     pub spikes: bool,
+    /// Whether each row of `x` is kept as bits.
+    pub bits: bool,
 }
 
 impl Dataset {
@@ -97,7 +101,8 @@ impl Dataset {
                 .help("inputs and targets need the same first axis"));
         }
         let spikes = x.iter().all(|value| *value == 0.0 || *value == 1.0);
-        let dataset = Dataset { name: name.into(), x, samples, steps: None, shape, target, spikes };
+        let dataset =
+            Dataset { name: name.into(), x, samples, steps: None, shape, target, spikes, bits: false };
         dataset.check_finite()?;
         Ok(dataset)
     }
@@ -113,9 +118,37 @@ impl Dataset {
     }
 
     /// Sample `i` with all its steps: `[steps if any, shape…]`.
-    pub fn sample(&self, i: usize) -> &[f32] {
-        let stride = self.sample_len();
+    pub fn sample(&self, i: usize) -> Cow<'_, [f32]> {
+        let raw = self.raw_sample(i);
+        if !self.bits {
+            return Cow::Borrowed(raw);
+        }
+        let width = self.width();
+        let mut values = vec![0.0; self.sample_len()];
+        for (bits, row) in raw.chunks(2 * words(width)).zip(values.chunks_mut(width)) {
+            spikes::unpack(bits, row);
+        }
+        Cow::Owned(values)
+    }
+
+    /// Sample `i` as it is kept.
+    fn raw_sample(&self, i: usize) -> &[f32] {
+        let row = if self.bits { 2 * words(self.width()) } else { self.width() };
+        let stride = row * self.steps.unwrap_or(1);
         &self.x[i * stride..][..stride]
+    }
+
+    /// Keeps spikes as bits, for inputs that change from step to step: a thirty-second of the memory.
+    pub fn packed(mut self) -> Dataset {
+        if self.spikes && self.steps.is_some() && !self.bits {
+            let width = self.width();
+            let mut x = vec![0.0; self.x.len() / width * 2 * words(width)];
+            for (values, bits) in self.x.chunks(width).zip(x.chunks_mut(2 * words(width))) {
+                spikes::pack(values, bits);
+            }
+            (self.x, self.bits) = (x, true);
+        }
+        self
     }
 
     /// Takes the first axis of the shape for the steps, as a `stream` input needs. E0903 if there is no such axis.
@@ -164,9 +197,9 @@ impl Dataset {
 
     /// The samples of these numbers, in this order. The number of classes stays.
     pub fn subset(&self, indices: &[u32]) -> Dataset {
-        let mut x = Vec::with_capacity(indices.len() * self.sample_len());
+        let mut x = Vec::with_capacity(indices.len() * self.raw_sample(0).len());
         for &i in indices {
-            x.extend_from_slice(self.sample(i as usize));
+            x.extend_from_slice(self.raw_sample(i as usize));
         }
         let target = match &self.target {
             Target::Classes { labels, n, names } => Target::Classes {
@@ -181,7 +214,8 @@ impl Dataset {
             Target::None => Target::None,
         };
         let (name, shape) = (self.name.clone(), self.shape.clone());
-        Dataset { name, x, samples: indices.len(), steps: self.steps, shape, target, spikes: self.spikes }
+        let (steps, spikes, bits) = (self.steps, self.spikes, self.bits);
+        Dataset { name, x, samples: indices.len(), steps, shape, target, spikes, bits }
     }
 
     /// Splits at random by `seed` into `share` of the samples, rounded, and the rest.
@@ -314,7 +348,10 @@ mod tests {
 
     #[test]
     fn first_axis_can_be_the_steps() {
-        let data = Dataset::new("d", vec![0.0; 12], 2, vec![3, 2], Target::None).unwrap().streamed().unwrap();
+        let x = [0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0];
+        let data = Dataset::new("d", x.to_vec(), 2, vec![3, 2], Target::None).unwrap().streamed().unwrap();
+        let packed = data.clone().packed();
+        assert!(packed.bits && packed.subset(&[1]).sample(0)[..] == x[6..] && packed.sample(0)[..] == x[..6]);
         assert_eq!((data.steps, data.width(), data.sample(1).len()), (Some(3), 2, 6));
         assert_eq!(small().streamed().unwrap_err().code, "E0903");
     }

@@ -53,6 +53,13 @@ pub fn pack(values: &[f32], bits: &mut [f32]) -> bool {
     strange & 0xffff == 0
 }
 
+/// Numbers of the bits of a row.
+pub fn unpack(bits: &[f32], values: &mut [f32]) {
+    for (j, value) in values.iter_mut().enumerate() {
+        *value = (bits[j / 32].to_bits() >> (j % 32) & 1) as f32;
+    }
+}
+
 /// Bit `j` says whether number `j` differs from `from`; every x86-64 has the instructions.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]

@@ -89,7 +89,7 @@ pub fn evaluate(
 pub fn gather(data: &Dataset, samples: &[u32]) -> (Vec<f32>, Vec<f32>) {
     let (mut x, mut target) = (Vec::new(), Vec::new());
     for &idx in samples {
-        x.extend_from_slice(data.sample(idx as usize));
+        x.extend_from_slice(&data.sample(idx as usize));
         data.write_target(idx as usize, &mut target);
     }
     (x, target)
