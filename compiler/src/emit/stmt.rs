@@ -23,7 +23,8 @@ impl Frame<'_> {
                 });
             }
             Stmt::Nest { rows, width, body } => self.nest(*rows, *width, body),
-            Stmt::MatMul { size, a, b, c } => self.matmul(*size, a, b, c),
+            Stmt::MatMul { size, a, b, tiles, c } => self.matmul(*size, a, b, tiles.as_ref(), c),
+            Stmt::Tile { rows, width, src, dst } => self.turned("snn_tile_columns", *rows, *width, src, dst),
             Stmt::MatMulShards { size, a, spikes, b, c } => self.matmul_shards(*size, a, *spikes, b, c),
             Stmt::SwapAxes { rows, width, src, dst } => self.turned("snn_swap_axes", *rows, *width, src, dst),
             Stmt::Turn { rows, width, src, dst } => self.turned("snn_turn_spikes", *rows, *width, src, dst),
@@ -52,10 +53,11 @@ impl Frame<'_> {
         size: [usize; 3],
         a: &(Access, [usize; 2]),
         b: &(Access, [usize; 2]),
+        tiles: Option<&Access>,
         c: &(Access, usize),
     ) {
         if self.loops.buffers[a.0.buffer].spikes {
-            return self.matmul_of_spikes(size, a, b, c);
+            return self.matmul_of_spikes(size, a, b, tiles, c);
         }
         let mut args: Vec<Value> = size.iter().map(|s| self.int(*s as i64)).collect();
         for (access, strides) in [a, b] {
@@ -99,6 +101,7 @@ impl Frame<'_> {
         size: [usize; 3],
         a: &(Access, [usize; 2]),
         b: &(Access, [usize; 2]),
+        tiles: Option<&Access>,
         c: &(Access, usize),
     ) {
         let mut args: Vec<Value> = size.iter().map(|s| self.int(*s as i64)).collect();
@@ -106,9 +109,13 @@ impl Frame<'_> {
         args.push(self.int(i64::from(a.1[1] != 1)));
         args.push(self.address(&b.0));
         args.extend(b.1.map(|s| self.int(s as i64)));
+        args.push(match tiles {
+            Some(tiles) => self.address(tiles),
+            None => self.int(0),
+        });
         args.push(self.address(&c.0));
         args.push(self.int(c.1 as i64));
-        self.call("snn_matmul_spikes", &[types::I64; 10], None, &args);
+        self.call("snn_matmul_spikes", &[types::I64; 11], None, &args);
     }
 
     /// One accumulator for each row; four rows at once, since each addition waits for the one before.

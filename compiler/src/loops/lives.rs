@@ -68,8 +68,9 @@ impl Stmt {
                     }
                 }
             }
-            Stmt::MatMul { a, b, c, .. } => {
+            Stmt::MatMul { a, b, tiles, c, .. } => {
                 f(&a.0, Use::Read);
+                tiles.iter().for_each(|tiles| f(tiles, Use::Read));
                 f(&b.0, Use::Read);
                 f(&c.0, Use::Write);
             }
@@ -79,6 +80,7 @@ impl Stmt {
                 f(c, Use::Write);
             }
             Stmt::SwapAxes { src, dst, .. }
+            | Stmt::Tile { src, dst, .. }
             | Stmt::Turn { src, dst, .. }
             | Stmt::FoldColumns { src, dst, .. }
             | Stmt::FoldRows { src, dst, .. }

@@ -154,6 +154,8 @@ pub enum Stmt {
         a: (Access, [usize; 2]),
         /// Right factor and its strides.
         b: (Access, [usize; 2]),
+        /// The right factor once more, as [`Stmt::Tile`] made it: for left factors that are spikes.
+        tiles: Option<Access>,
         /// Result; columns are adjacent.
         c: (Access, usize),
     },
@@ -169,6 +171,17 @@ pub enum Stmt {
         b: (Access, usize),
         /// Result, rows of n.
         c: Access,
+    },
+    /// Columns of a matrix in tiles, as products of spikes read them: see [`snn_runtime::kernels::spikes::snn_tile_columns`].
+    Tile {
+        /// Rows of the source.
+        rows: usize,
+        /// Columns of the source.
+        width: usize,
+        /// From.
+        src: Access,
+        /// To.
+        dst: Access,
     },
     /// `dst[c, r] = src[r, c]`, both without gaps between rows.
     SwapAxes {

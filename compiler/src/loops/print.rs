@@ -82,14 +82,15 @@ impl Program {
                 }
                 writeln!(f, "{pad}}}")
             }
-            Stmt::MatMul { size: [m, k, n], a, b, c } => writeln!(
+            Stmt::MatMul { size: [m, k, n], a, b, tiles, c } => writeln!(
                 f,
-                "{pad}{} <- matmul {m}x{k}x{n} {} strides {:?}, {} strides {:?}",
+                "{pad}{} <- matmul {m}x{k}x{n} {} strides {:?}, {} strides {:?}{}",
                 self.access(&c.0),
                 self.access(&a.0),
                 a.1,
                 self.access(&b.0),
-                b.1
+                b.1,
+                tiles.map_or(String::new(), |tiles| format!(", tiles {}", self.access(&tiles)))
             ),
             Stmt::MatMulShards { size: [m, k, n], a, spikes, b, c } => writeln!(
                 f,
@@ -101,6 +102,9 @@ impl Program {
                 self.access(&b.0),
                 b.1
             ),
+            Stmt::Tile { rows, width, src, dst } => {
+                self.moved(f, &pad, &format!("tiles of {rows}x{width}"), src, dst)
+            }
             Stmt::SwapAxes { rows, width, src, dst } => {
                 self.moved(f, &pad, &format!("axes swapped {rows}x{width}"), src, dst)
             }

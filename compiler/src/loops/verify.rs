@@ -3,7 +3,7 @@
 
 use super::lives::Use;
 use super::{Access, Instr, Program, Stmt};
-use snn_runtime::kernels::spikes::turned_words;
+use snn_runtime::kernels::spikes::{tiled_floats, turned_words};
 use snn_runtime::program::Region;
 
 /// Checks a program.
@@ -103,7 +103,10 @@ fn stmts(program: &Program, body: &[Stmt], in_time: bool) -> Result<(), String> 
                     }
                 }
             }
-            Stmt::MatMul { size: [m, k, n], a, b, c } => {
+            Stmt::MatMul { size: [m, k, n], a, b, tiles, c } => {
+                if let Some(tiles) = tiles {
+                    corner(program, tiles, tiled_floats(*k, *n) - 1, in_time)?;
+                }
                 left(program, [*m, *k], a, in_time)?;
                 corner(program, &b.0, (k - 1) * b.1[0] + (n - 1) * b.1[1], in_time)?;
                 corner(program, &c.0, (m - 1) * c.1 + n - 1, in_time)?;
@@ -114,6 +117,10 @@ fn stmts(program: &Program, body: &[Stmt], in_time: bool) -> Result<(), String> 
                 corner(program, &a.0, last, in_time)?;
                 corner(program, &b.0, (k - 1) * b.1 + n - 1, in_time)?;
                 corner(program, c, m * n - 1, in_time)?;
+            }
+            Stmt::Tile { rows, width, src, dst } => {
+                corner(program, src, rows * width - 1, in_time)?;
+                corner(program, dst, tiled_floats(*rows, *width) - 1, in_time)?;
             }
             Stmt::SwapAxes { rows, width, src, dst } => {
                 corner(program, src, rows * width - 1, in_time)?;

@@ -56,7 +56,7 @@ pub fn loops(net: &Net) -> Program {
     let inputs = net.inputs.iter().zip(&program.inputs).filter(|(input, _)| input.spikes);
     let inputs: Vec<usize> = inputs.map(|(_, binding)| binding.buffer).collect();
     spikes::pack(&mut program, &inputs);
-    weights::turn(&mut program);
+    weights::prepare(&mut program);
     memory::plan(&mut program);
     debug_assert_eq!(crate::loops::verify::verify(&program), Ok(()));
     program

@@ -79,6 +79,7 @@ pub(super) fn outer(s: &mut Scheduler, val: ValId, body: &mut Vec<Stmt>) {
         size: [k, rows, n],
         a: (s.layout.block(&x, 0), [1, k]),
         b: (s.layout.block(&d, 0), [n, 1]),
+        tiles: None,
         c: (s.layout.block(&dst, 0), n),
     });
 }

@@ -118,7 +118,7 @@ fn refuse(stmt: &Stmt, buffers: &[BufferInfo], packed: &mut [bool]) {
                 }
             }
         }
-        Stmt::MatMul { size: [m, k, n], a: (a, strides), b, c } => {
+        Stmt::MatMul { size: [m, k, n], a: (a, strides), b, c, .. } => {
             packed[b.0.buffer] = false;
             packed[c.0.buffer] = false;
             let width = buffers[a.buffer].width();

@@ -58,6 +58,7 @@ pub(super) fn of_rows(l: &Layout, node: &Node, args: &[Place], dst: &Place, doma
                 size: [rows, k, n],
                 a: (first(x), [k, 1]),
                 b: (l.block(w, 0), strides),
+                tiles: None,
                 c: (first(dst), n),
             }
         }

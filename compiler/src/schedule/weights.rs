@@ -1,60 +1,79 @@
-//! Weights that a time loop reads by columns are transposed once, before it.
+//! Weights in the form in which products want them, made once for all shards: transposed for time loops that read them by columns,
+//! in tiles for spikes.
 //!
 //! Before: `for t { buf7 <- matmul 16x256x256 buf5, buf2 strides [1, 256] }`; after: `buf9 <- axes swapped 256x256 buf2` in a phase that runs
-//! once, and the product reads `buf9 strides [256, 1]`. Correct because parameters change in the update only. After all
-//! statements are known, before memory is laid out.
+//! once, and the product reads `buf9 strides [256, 1]`. Correct because parameters change in the update only. After
+//! `spikes`, before memory is laid out.
 
 use crate::loops::{Access, Phase, Program, Stmt};
+use snn_runtime::kernels::spikes::tiled_floats;
 use snn_runtime::program::{BufferInfo, Parallel, Region};
 
+/// Smaller weights are read fast in any form.
+const MIN_WEIGHTS: usize = 1 << 12;
+
+/// How weights are wanted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Form {
+    /// `[out][in]`
+    Transposed,
+    /// Tiles of columns.
+    Tiles,
+}
+
 /// Runs the pass.
-pub(super) fn turn(program: &mut Program) {
+pub(super) fn prepare(program: &mut Program) {
     let mut p = 0;
     while p < program.phases.len() {
-        let mut found = Vec::new();
-        in_loops(&program.phases[p].body, false, &program.buffers, &mut found);
-        found.sort_unstable();
-        found.dedup();
-        if !found.is_empty() {
+        let mut wanted = Vec::new();
+        let phase = &mut program.phases[p];
+        each_product(&mut phase.body, false, &mut |product, in_time| {
+            wanted.extend(form(product, in_time, &program.buffers));
+        });
+        wanted.sort_unstable();
+        wanted.dedup();
+        if !wanted.is_empty() {
             p += usize::from(phase_before(program, p));
         }
-        for (buffer, [rows, width]) in found {
-            let whole = |buffer| Access { buffer, offset: 0, shard: 0, step: 0, shift: 0, row: 0, col: 0 };
-            let info = &program.buffers[buffer];
-            let name = format!("{} transposed", info.name);
-            let info = BufferInfo { name, region: Region::Shared, shape: vec![width, rows], ..info.clone() };
-            program.buffers.push(info);
-            let to = program.buffers.len() - 1;
-            program.phases[p - 1].body.push(Stmt::SwapAxes {
-                rows,
-                width,
-                src: whole(buffer),
-                dst: whole(to),
+        for (buffer, form, [rows, width]) in wanted {
+            let to = prepared(program, p - 1, buffer, form, [rows, width]);
+            let buffers = std::mem::take(&mut program.buffers);
+            each_product(&mut program.phases[p].body, false, &mut |product, in_time| {
+                if self::form(product, in_time, &buffers) == Some((buffer, form, [rows, width])) {
+                    redirect(product, form, to);
+                }
             });
-            redirect(&mut program.phases[p].body, false, buffer, to);
+            program.buffers = buffers;
         }
         p += 1;
     }
 }
 
-/// The weights of transposed products in time loops, and their sizes.
-fn in_loops(body: &[Stmt], in_time: bool, buffers: &[BufferInfo], found: &mut Vec<(usize, [usize; 2])>) {
+/// Calls `f` with every product and whether it is in a time loop.
+fn each_product(body: &mut [Stmt], in_time: bool, f: &mut dyn FnMut(&mut Stmt, bool)) {
     for stmt in body {
         match stmt {
-            Stmt::Steps { body, .. } => in_loops(body, true, buffers, found),
-            Stmt::MatMul { size: [_, k, n], b, .. } if in_time && by_columns(b, *k) => {
-                let info = &buffers[b.0.buffer];
-                if info.region == Region::Param && info.width() == k * n {
-                    found.push((b.0.buffer, [*n, *k]));
-                }
-            }
+            Stmt::Steps { body, .. } => each_product(body, true, f),
+            Stmt::MatMul { .. } => f(stmt, in_time),
             _ => {}
         }
     }
 }
 
-fn by_columns((_, strides): &(Access, [usize; 2]), k: usize) -> bool {
-    *strides == [1, k] && k > 1
+/// The weights that a product would rather have in another form, and their rows and columns.
+fn form(product: &Stmt, in_time: bool, buffers: &[BufferInfo]) -> Option<(usize, Form, [usize; 2])> {
+    let Stmt::MatMul { size: [_, k, n], a, b, tiles, .. } = product else { return None };
+    let weights = &buffers[b.0.buffer];
+    if weights.region != Region::Param || weights.width() != k * n || k * n < MIN_WEIGHTS || tiles.is_some() {
+        return None;
+    }
+    let by_columns = b.1 == [1, *k] && *k > 1;
+    let by_spikes = buffers[a.0.buffer].spikes && a.1[1] == 1;
+    match (by_columns, by_spikes) {
+        (true, _) if in_time => Some((b.0.buffer, Form::Transposed, [*n, *k])),
+        (false, true) => Some((b.0.buffer, Form::Tiles, [*k, *n])),
+        _ => None,
+    }
 }
 
 /// Sees to it that the phase before phase `p` runs once; gives whether one was put in.
@@ -68,15 +87,32 @@ fn phase_before(program: &mut Program, p: usize) -> bool {
     true
 }
 
-fn redirect(body: &mut [Stmt], in_time: bool, from: usize, to: usize) {
-    for stmt in body {
-        match stmt {
-            Stmt::Steps { body, .. } => redirect(body, true, from, to),
-            Stmt::MatMul { size: [_, k, n], b, .. } if in_time && b.0.buffer == from && by_columns(b, *k) => {
-                b.0.buffer = to;
-                b.1 = [*n, 1];
-            }
-            _ => {}
+/// The buffer of weights in a form, made in phase `p`.
+fn prepared(program: &mut Program, p: usize, buffer: usize, form: Form, [rows, width]: [usize; 2]) -> usize {
+    let whole = |buffer| Access { buffer, offset: 0, shard: 0, step: 0, shift: 0, row: 0, col: 0 };
+    let (what, shape) = match form {
+        Form::Transposed => ("transposed", vec![width, rows]),
+        Form::Tiles => ("in tiles", vec![tiled_floats(rows, width)]),
+    };
+    let info = &program.buffers[buffer];
+    let name = format!("{} {what}", info.name);
+    program.buffers.push(BufferInfo { name, region: Region::Shared, shape, ..info.clone() });
+    let to = program.buffers.len() - 1;
+    let (src, dst) = (whole(buffer), whole(to));
+    program.phases[p].body.push(match form {
+        Form::Transposed => Stmt::SwapAxes { rows, width, src, dst },
+        Form::Tiles => Stmt::Tile { rows, width, src, dst },
+    });
+    to
+}
+
+fn redirect(product: &mut Stmt, form: Form, to: usize) {
+    let Stmt::MatMul { size: [_, _, n], b, tiles, .. } = product else { return };
+    match form {
+        Form::Transposed => {
+            b.0.buffer = to;
+            b.1 = [*n, 1];
         }
+        Form::Tiles => *tiles = Some(Access { buffer: to, ..b.0 }),
     }
 }

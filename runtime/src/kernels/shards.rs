@@ -1,7 +1,7 @@
 //! Sums of products over the shards of a batch, part by part: weight gradients. No products of one shard: those are `matmul` and `spikes`.
 
 use super::matmul::{self, Product};
-use super::spikes::{Rows, SCRATCH, TILE};
+use super::spikes::{Ready, Rows, SCRATCH, TILE};
 
 /// Parts of a product over all shards. Part of the result in no mode: each number of C is made by one part.
 pub const PARTS: usize = 8;
@@ -40,9 +40,10 @@ pub unsafe extern "C" fn snn_matmul_shards_fast(
         // SAFETY: the caller's promise.
         unsafe {
             match all.of(shard * stride) {
-                (Some(bits), product) => {
-                    SCRATCH.with_borrow_mut(|s| s.multiply(bits, bits.lists(), &product, shard > 0))
-                }
+                (Some(bits), product) => SCRATCH.with_borrow_mut(|s| {
+                    let ready = Ready { lists: bits.lists(), tiles: std::ptr::null() };
+                    s.multiply(bits, ready, &product, shard > 0)
+                }),
                 (None, product) => matmul::fast(&Product { accumulate: shard > 0, ..product }),
             }
         }

@@ -81,8 +81,38 @@ pub(super) fn differing_bits(chunk: &[f32; 16], from: f32) -> u32 {
     chunk.iter().enumerate().fold(0, |bits, (j, value)| bits | u32::from(*value != from) << j)
 }
 
-/// `(m, k, n, a, transposed, b, b_rs, b_cs, c, c_rs)`: C[m, n] = A[m, k] · B[k, n]; `a` is m rows of k bits, or k rows of m.
-pub type SpikesFn = unsafe extern "C" fn(u64, u64, u64, *const u64, u64, *const f32, i64, i64, *mut f32, i64);
+/// `(m, k, n, a, transposed, b, b_rs, b_cs, tiles, c, c_rs)`: C[m, n] = A[m, k] · B[k, n]; `a` is m rows of k bits, or k rows of m;
+/// `tiles` is B once more as [`snn_tile_columns`] made it, or null.
+pub type SpikesFn =
+    unsafe extern "C" fn(u64, u64, u64, *const u64, u64, *const f32, i64, i64, *const f32, *mut f32, i64);
+
+/// Floats of a matrix in tiles.
+pub fn tiled_floats(rows: usize, columns: usize) -> usize {
+    rows * columns.next_multiple_of(TILE)
+}
+
+/// `(rows, columns, src, dst)`
+pub type TileFn = unsafe extern "C" fn(u64, u64, *const f32, *mut f32);
+
+/// Copies a matrix to tiles of [`TILE`] columns, one after another, the last one filled up with 0.
+///
+/// # Safety
+/// `src` has `rows * columns` numbers, `dst` has `tiled_floats` and is written by nobody else.
+pub unsafe extern "C" fn snn_tile_columns(rows: u64, columns: u64, src: *const f32, dst: *mut f32) {
+    let (rows, columns) = (rows as usize, columns as usize);
+    // SAFETY: the caller's promise.
+    let (src, dst) = unsafe {
+        let dst = std::slice::from_raw_parts_mut(dst, tiled_floats(rows, columns));
+        (std::slice::from_raw_parts(src, rows * columns), dst)
+    };
+    for (i, row) in src.chunks(columns.max(1)).enumerate() {
+        for (j, part) in row.chunks(TILE).enumerate() {
+            let to = &mut dst[(j * rows + i) * TILE..][..TILE];
+            to[..part.len()].copy_from_slice(part);
+            to[part.len()..].fill(0.0);
+        }
+    }
+}
 
 /// The product in the order that is fastest on this machine.
 ///
@@ -98,11 +128,12 @@ pub unsafe extern "C" fn snn_matmul_spikes_fast(
     b: *const f32,
     b_rs: i64,
     b_cs: i64,
+    tiles: *const f32,
     c: *mut f32,
     c_rs: i64,
 ) {
     // SAFETY: the caller's promise.
-    unsafe { of_bits((m, k, n), a, transposed != 0, (b, b_rs, b_cs), (c, c_rs), false) }
+    unsafe { of_bits((m, k, n), a, transposed != 0, (b, b_rs, b_cs), tiles, (c, c_rs), false) }
 }
 
 /// The product with the order of sums of [`matmul::snn_matmul_strict`].
@@ -119,11 +150,12 @@ pub unsafe extern "C" fn snn_matmul_spikes_strict(
     b: *const f32,
     b_rs: i64,
     b_cs: i64,
+    tiles: *const f32,
     c: *mut f32,
     c_rs: i64,
 ) {
     // SAFETY: the caller's promise.
-    unsafe { of_bits((m, k, n), a, transposed != 0, (b, b_rs, b_cs), (c, c_rs), true) }
+    unsafe { of_bits((m, k, n), a, transposed != 0, (b, b_rs, b_cs), tiles, (c, c_rs), true) }
 }
 
 /// `(rows, k, bits, out)`: what a weight gradient wants of spikes, in the memory of `2 * turned_words` floats.
@@ -267,6 +299,15 @@ pub(super) struct Lists {
     ends: *const u32,
 }
 
+/// What was made before a product.
+#[derive(Clone, Copy)]
+pub(super) struct Ready {
+    /// Of the left factor.
+    pub lists: Option<Lists>,
+    /// The right factor in tiles, or null.
+    pub tiles: *const f32,
+}
+
 thread_local! {
     pub(super) static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
@@ -280,6 +321,7 @@ unsafe fn of_bits(
     a: *const u64,
     transposed: bool,
     (b, b_rs, b_cs): (*const f32, i64, i64),
+    tiles: *const f32,
     (c, c_rs): (*mut f32, i64),
     strict: bool,
 ) {
@@ -313,7 +355,7 @@ unsafe fn of_bits(
             if strict {
                 scratch.multiply_strict(rows, &product)
             } else {
-                scratch.multiply(rows, None, &product, false)
+                scratch.multiply(rows, Ready { lists: None, tiles }, &product, false)
             }
         }
         scratch.turned = turned;
@@ -357,12 +399,12 @@ impl Scratch {
     /// C = (accumulate ? C : 0) + rows · B; of `p` everything but A counts.
     ///
     /// # Safety
-    /// As [`snn_matmul_spikes_fast`]; the lists are those of the rows.
-    pub unsafe fn multiply(&mut self, rows: Rows, lists: Option<Lists>, p: &Product, accumulate: bool) {
+    /// As [`snn_matmul_spikes_fast`]; what is ready was made of these rows and this B.
+    pub unsafe fn multiply(&mut self, rows: Rows, ready: Ready, p: &Product, accumulate: bool) {
         let p = &Product { accumulate, ..*p };
         // SAFETY: the caller's promise.
         unsafe {
-            if lists.is_none() {
+            if ready.lists.is_none() {
                 let count = rows.count();
                 let share = MAX_SHARE[usize::from(rows.k <= SHALLOW)];
                 if count as f64 > share * (rows.m * rows.k) as f64 {
@@ -377,13 +419,13 @@ impl Scratch {
             #[cfg(target_arch = "x86_64")]
             {
                 if is_x86_feature_detected!("avx512f") {
-                    return self.tiles_avx512(rows, lists, p);
+                    return self.tiles_avx512(rows, ready, p);
                 }
                 if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") {
-                    return self.tiles_avx2(rows, lists, p);
+                    return self.tiles_avx2(rows, ready, p);
                 }
             }
-            self.tiles::<f32>(rows, lists, p);
+            self.tiles::<f32>(rows, ready, p);
         }
     }
 
@@ -421,26 +463,26 @@ impl Scratch {
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,bmi1,popcnt")]
-    unsafe fn tiles_avx512(&mut self, rows: Rows, lists: Option<Lists>, p: &Product) {
+    unsafe fn tiles_avx512(&mut self, rows: Rows, ready: Ready, p: &Product) {
         // SAFETY: the caller's promise.
-        unsafe { self.tiles::<__m512>(rows, lists, p) }
+        unsafe { self.tiles::<__m512>(rows, ready, p) }
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,bmi1,popcnt")]
-    unsafe fn tiles_avx2(&mut self, rows: Rows, lists: Option<Lists>, p: &Product) {
+    unsafe fn tiles_avx2(&mut self, rows: Rows, ready: Ready, p: &Product) {
         // SAFETY: the caller's promise.
-        unsafe { self.tiles::<__m256>(rows, lists, p) }
+        unsafe { self.tiles::<__m256>(rows, ready, p) }
     }
 
     #[inline(always)]
-    unsafe fn tiles<V: Vector>(&mut self, rows: Rows, lists: Option<Lists>, p: &Product) {
+    unsafe fn tiles<V: Vector>(&mut self, rows: Rows, ready: Ready, p: &Product) {
         let (mut k0, mut start) = (0, 0);
         loop {
             let depth = DEPTH.min(p.k - k0);
             // SAFETY: these rows and columns of A, B and C exist.
             unsafe {
-                let lists = match lists {
+                let lists = match ready.lists {
                     Some(lists) => Lists { ends: lists.ends.add(k0 / DEPTH * rows.m), ..lists },
                     None => {
                         rows.list(k0, self.entries.as_mut_ptr(), start, &mut self.ends);
@@ -452,7 +494,9 @@ impl Scratch {
                 let reused = end - start >= REUSED * depth || p.b_cs != 1;
                 for j0 in (0..p.n).step_by(TILE) {
                     let width = TILE.min(p.n - j0);
-                    let tile = if reused || width < TILE {
+                    let tile = if !ready.tiles.is_null() {
+                        (ready.tiles.add((j0 / TILE * p.k + k0) * TILE), TILE as isize)
+                    } else if reused || width < TILE {
                         self.copy(p, (k0, j0), depth, width);
                         (self.tile.as_ptr(), TILE as isize)
                     } else {

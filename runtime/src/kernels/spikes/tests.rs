@@ -73,7 +73,28 @@ fn products_are_those_of_the_reference() {
                         unsafe {
                             let (t, to) = (u64::from(transposed), c.as_mut_ptr());
                             let (b, rs, cs) = (b.as_ptr(), is(b_rs), is(b_cs));
-                            kernel(size[0], size[1], size[2], bits.as_ptr(), t, b, rs, cs, to, is(n));
+                            let none = std::ptr::null();
+                            kernel(size[0], size[1], size[2], bits.as_ptr(), t, b, rs, cs, none, to, is(n));
+                            if !b_columns {
+                                let mut tiles = vec![f32::NAN; tiled_floats(k, n)];
+                                snn_tile_columns(size[1], size[2], b, tiles.as_mut_ptr());
+                                let (of_tiles, to) = (c.clone(), c.as_mut_ptr());
+                                let tiles = tiles.as_ptr();
+                                kernel(
+                                    size[0],
+                                    size[1],
+                                    size[2],
+                                    bits.as_ptr(),
+                                    t,
+                                    b,
+                                    rs,
+                                    cs,
+                                    tiles,
+                                    to,
+                                    is(n),
+                                );
+                                assert!(same_bits(&c, &of_tiles));
+                            }
                         }
                         let strict = kernel as usize == snn_matmul_spikes_strict as *const () as usize;
                         let what = format!("{m} {k} {n}, {share}, {transposed} {b_columns} {strict}");
@@ -92,7 +113,7 @@ fn every_vector_width_gives_the_same_bits() {
     let (a, b) = (spikes(m * k, 0.1), random(k * n, 3));
     let bits = packed(&a, k);
     let rows = Rows { bits: bits.as_ptr(), m, k };
-    let run = |tiles: unsafe fn(&mut Scratch, Rows, Option<Lists>, &Product)| {
+    let run = |tiles: unsafe fn(&mut Scratch, Rows, Ready, &Product)| {
         let mut c = vec![0.0; m * n];
         let (k_, n_) = (k as isize, n as isize);
         let (a, b, c_) = (b.as_ptr(), b.as_ptr(), c.as_mut_ptr());
@@ -114,8 +135,9 @@ fn every_vector_width_gives_the_same_bits() {
         let (tile, ends) = (vec![0.0; DEPTH * TILE], vec![0; m]);
         let mut scratch =
             Scratch { entries: Vec::with_capacity(m * k + SLACK), ends, tile, ..Scratch::default() };
+        let ready = Ready { lists: None, tiles: std::ptr::null() };
         // SAFETY: the slices have the lengths that sizes and strides say, and the features were asked for.
-        unsafe { tiles(&mut scratch, rows, None, &p) };
+        unsafe { tiles(&mut scratch, rows, ready, &p) };
         c
     };
     let plain = run(Scratch::tiles::<f32>);
