@@ -103,6 +103,9 @@ impl Given<'_> {
     }
 }
 
+/// Floats of all shards below which a batch is done before other threads have woken up.
+const SMALL: usize = 1 << 19;
+
 /// Stands for the first data input of a program, whatever the model calls it.
 pub const INPUT: &str = "";
 
@@ -230,6 +233,7 @@ impl Engine {
         assert!(weights.param.len() >= plan.param_floats, "parameters of another model");
         assert!(weights.slot.len() >= plan.slot_floats, "optimizer state of another model");
         let started = Instant::now();
+        let is_small = plan.shard_floats * plan.shards < SMALL;
         self.count = call.count;
         let shards = call.count.div_ceil(plan.shard_batch);
         for binding in &program.inputs {
@@ -266,6 +270,7 @@ impl Engine {
             first_sample: (shard * plan.shard_batch) as u64,
             scalars,
         };
+        let alone = Pool::alone();
         for phase in &program.phases {
             let started = Instant::now();
             let count = match phase.parallel {
@@ -273,7 +278,8 @@ impl Engine {
                 Parallel::Once => 1,
                 Parallel::Parts => PARTS,
             };
-            self.pool.run(count, |idx| {
+            let pool = if is_small { &alone } else { &self.pool };
+            pool.run(count, |idx| {
                 let of_shard = if phase.parallel == Parallel::Shards { idx } else { 0 };
                 let ctx = Ctx { shard_idx: idx as u64, ..ctx(of_shard) };
                 // SAFETY: the regions are as large as the plan says (asserted above and in `new`) and borrowed alone by
@@ -378,7 +384,9 @@ impl Engine {
             return put(&mut self.region_mut(info)[info.offset..], info, name, given, 0..samples, of_shard);
         }
         let start = Regions { shards: self.shards.as_mut_ptr(), ..Regions::default() };
-        self.pool.run(shards, |shard| {
+        let alone = Pool::alone();
+        let pool = if stride * shards < SMALL { &alone } else { &self.pool };
+        pool.run(shards, |shard| {
             // SAFETY: the region of this shard, which nobody else writes; it ends inside the memory of all shards.
             let region = unsafe { std::slice::from_raw_parts_mut(start.shard(shard * stride), stride) };
             let first = if info.batch { shard * of_shard } else { 0 };

@@ -35,6 +35,11 @@ impl Pool {
         Ok(Pool { workers: Some(workers), threads })
     }
 
+    /// The calling thread alone.
+    pub const fn alone() -> Pool {
+        Pool { workers: None, threads: 1 }
+    }
+
     /// Number of threads.
     pub fn threads(&self) -> usize {
         self.threads

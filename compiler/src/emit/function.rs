@@ -11,7 +11,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::TargetIsa;
 use snn_runtime::abi::Ctx;
-use snn_runtime::program::Region;
+use snn_runtime::program::{Parallel, Region};
 use std::collections::BTreeMap;
 use std::mem::offset_of;
 
@@ -32,9 +32,11 @@ pub(super) fn phase(
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
     let ctx = b.block_params(entry)[0];
+    let in_parts = loops.phases[idx].parallel == Parallel::Parts;
     let mut f = Frame {
         b,
         loops,
+        in_parts,
         imports,
         vector,
         lanes: Lanes::Four,
@@ -57,6 +59,8 @@ pub(super) fn phase(
 pub(super) struct Frame<'a> {
     pub b: FunctionBuilder<'a>,
     pub loops: &'a Loops,
+    /// Whether the function makes a part of its results.
+    pub in_parts: bool,
     imports: &'a mut dyn Imports,
     pub vector: bool,
     /// Lanes that count in the element under construction.
@@ -142,6 +146,17 @@ impl Frame<'_> {
         let next = self.plus(i, by);
         let more = self.b.ins().icmp(IntCC::SignedLessThan, next, limit);
         self.b.ins().brif(more, head, &[BlockArg::from(next)], exit, &[]);
+        self.b.switch_to_block(exit);
+    }
+
+    /// `if a == b { body }`
+    pub fn when_equal(&mut self, a: Value, b: i64, body: impl FnOnce(&mut Self)) {
+        let (then, exit) = (self.b.create_block(), self.b.create_block());
+        let is_equal = self.b.ins().icmp_imm_s(IntCC::Equal, a, b);
+        self.b.ins().brif(is_equal, then, &[], exit, &[]);
+        self.b.switch_to_block(then);
+        body(self);
+        self.b.ins().jump(exit, &[]);
         self.b.switch_to_block(exit);
     }
 

@@ -5,6 +5,7 @@ use crate::loops::{Access, Instr};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{ConstantData, InstBuilder, Value, types};
 use snn_runtime::abi::Ctx;
+use snn_runtime::kernels::shards::PARTS;
 use std::mem::offset_of;
 
 /// How many columns at once.
@@ -33,6 +34,9 @@ impl Frame<'_> {
             })
             .collect();
         let unroll = unroll(body);
+        if self.in_parts {
+            return self.part_of_row(width, unroll, body, &starts);
+        }
         self.repeat(rows as i64, 1, false, |f, row| {
             let pointers: Vec<Option<Value>> = body
                 .iter()
@@ -50,6 +54,33 @@ impl Frame<'_> {
                 f.columns(width, unroll, |f, column, lanes| f.element(body, &pointers, column, lanes, None));
             }
         });
+    }
+
+    /// The columns of this part: whole cache lines each, and what is left for the last one.
+    fn part_of_row(&mut self, width: usize, unroll: usize, body: &[Instr], starts: &[Option<Value>]) {
+        let step = width / (16 * PARTS) * 16;
+        let part = self.field(offset_of!(Ctx, shard_idx));
+        let first = self.b.ins().imul_imm_s(part, 4 * step as i64);
+        let pointers = self.advanced(body, starts, first);
+        self.columns(step, unroll, |f, column, lanes| f.element(body, &pointers, column, lanes, None));
+        self.when_equal(part, PARTS as i64 - 1, |f| {
+            let first = f.int(4 * (step * PARTS) as i64);
+            let pointers = f.advanced(body, starts, first);
+            f.columns(width - step * PARTS, unroll, |f, column, lanes| {
+                f.element(body, &pointers, column, lanes, None)
+            });
+        });
+    }
+
+    /// Pointers `bytes` further along the columns.
+    fn advanced(&mut self, body: &[Instr], starts: &[Option<Value>], bytes: Value) -> Vec<Option<Value>> {
+        let accesses = body.iter().zip(starts).map(|(instr, start)| match (instr, start) {
+            (Instr::Load(a) | Instr::Store(a, _) | Instr::Add(a, _), Some(start)) if a.col == 1 => {
+                Some(self.b.ins().iadd(*start, bytes))
+            }
+            _ => *start,
+        });
+        accesses.collect()
     }
 
     fn touches_spikes(&self, body: &[Instr]) -> bool {

@@ -6,6 +6,7 @@ use crate::loops::{Access, Stmt};
 use crate::step::ops::Fold;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use snn_runtime::abi::Ctx;
+use snn_runtime::kernels::shards::PARTS;
 use std::mem::offset_of;
 
 impl Frame<'_> {
@@ -72,8 +73,13 @@ impl Frame<'_> {
 
     fn turned(&mut self, name: &'static str, rows: usize, width: usize, src: &Access, dst: &Access) {
         let sizes = [rows, width].map(|s| self.int(s as i64));
-        let args = [sizes[0], sizes[1], self.address(src), self.address(dst)];
-        self.call(name, &[types::I64; 4], None, &args);
+        let mut args = vec![sizes[0], sizes[1], self.address(src), self.address(dst)];
+        if name != "snn_turn_spikes" {
+            let parts = if self.in_parts { PARTS as i64 } else { 1 };
+            args.push(if self.in_parts { self.field(offset_of!(Ctx, shard_idx)) } else { self.int(0) });
+            args.push(self.int(parts));
+        }
+        self.call(name, &[types::I64; 6][..args.len()], None, &args);
     }
 
     fn matmul_shards(

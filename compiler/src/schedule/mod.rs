@@ -4,12 +4,13 @@
 //! and these are added once. Pointwise values on the same axes fuse into one nest as far as their operands allow; only what
 //! another statement reads gets a buffer. `phases` and `block` decide the order and the fusion, `scan` makes the time loops,
 //! `statement` and `reduce` everything that is no nest, `nest` the instructions, `layout` the buffers, `spikes` which of them are bits,
-//! `weights` which products get transposed weights, `memory` where buffers lie.
+//! `weights` which products get weights in another form, `parts` which loops all threads share, `memory` where buffers lie.
 
 mod block;
 mod layout;
 mod memory;
 mod nest;
+mod parts;
 mod phases;
 mod prepare;
 mod reduce;
@@ -57,6 +58,7 @@ pub fn loops(net: &Net) -> Program {
     let inputs: Vec<usize> = inputs.map(|(_, binding)| binding.buffer).collect();
     spikes::pack(&mut program, &inputs);
     weights::prepare(&mut program);
+    parts::spread(&mut program);
     memory::plan(&mut program);
     debug_assert_eq!(crate::loops::verify::verify(&program), Ok(()));
     program

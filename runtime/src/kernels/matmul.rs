@@ -126,20 +126,35 @@ pub unsafe extern "C" fn snn_matmul_strict(
     unsafe { ordered(&product) }
 }
 
-/// `(rows, columns, src, dst)`: dst[columns, rows] is src[rows, columns] with its axes swapped.
-pub type SwapFn = unsafe extern "C" fn(u64, u64, *const f32, *mut f32);
+/// `(rows, columns, src, dst, part, parts)`: dst[columns, rows] is src[rows, columns] with its axes swapped; of `parts` equal parts of
+/// the rows one is done.
+pub type SwapFn = unsafe extern "C" fn(u64, u64, *const f32, *mut f32, u64, u64);
+
+/// The rows of a part.
+pub(super) fn rows_of_part(rows: u64, part: u64, parts: u64) -> std::ops::Range<usize> {
+    let step = rows.div_ceil(parts).next_multiple_of(16);
+    (part * step).min(rows) as usize..((part + 1) * step).min(rows) as usize
+}
 
 /// Swaps the axes of a matrix, in squares that the first-level cache holds.
 ///
 /// # Safety
-/// Both have `rows * columns` numbers; `dst` is written by nobody else and overlaps nothing.
-pub unsafe extern "C" fn snn_swap_axes(rows: u64, columns: u64, src: *const f32, dst: *mut f32) {
+/// Both have `rows * columns` numbers; the part of `dst` is written by nobody else and overlaps nothing.
+pub unsafe extern "C" fn snn_swap_axes(
+    rows: u64,
+    columns: u64,
+    src: *const f32,
+    dst: *mut f32,
+    part: u64,
+    parts: u64,
+) {
     const SIDE: usize = 16;
+    let of_part = rows_of_part(rows, part, parts);
     let (rows, columns) = (rows as usize, columns as usize);
-    for i0 in (0..rows).step_by(SIDE) {
+    for i0 in of_part.clone().step_by(SIDE) {
         for j0 in (0..columns).step_by(SIDE) {
             for j in j0..columns.min(j0 + SIDE) {
-                for i in i0..rows.min(i0 + SIDE) {
+                for i in i0..of_part.end.min(i0 + SIDE) {
                     // SAFETY: element (i, j) of a matrix of that size.
                     unsafe { *dst.add(j * rows + i) = *src.add(i * columns + j) };
                 }
@@ -522,7 +537,9 @@ mod tests {
             let src = random(rows * columns, 5);
             let mut dst = vec![0.0; rows * columns];
             // SAFETY: both have that many numbers.
-            unsafe { snn_swap_axes(rows as u64, columns as u64, src.as_ptr(), dst.as_mut_ptr()) };
+            (0..3).for_each(|part| unsafe {
+                snn_swap_axes(rows as u64, columns as u64, src.as_ptr(), dst.as_mut_ptr(), part, 3)
+            });
             for i in 0..rows {
                 for j in 0..columns {
                     assert_eq!(dst[j * rows + i], src[i * columns + j]);

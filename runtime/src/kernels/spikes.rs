@@ -91,25 +91,32 @@ pub fn tiled_floats(rows: usize, columns: usize) -> usize {
     rows * columns.next_multiple_of(TILE)
 }
 
-/// `(rows, columns, src, dst)`
-pub type TileFn = unsafe extern "C" fn(u64, u64, *const f32, *mut f32);
+/// `(rows, columns, src, dst, part, parts)`: of `parts` equal parts of the rows one is done.
+pub type TileFn = unsafe extern "C" fn(u64, u64, *const f32, *mut f32, u64, u64);
 
 /// Copies a matrix to tiles of [`TILE`] columns, one after another, the last one filled up with 0.
 ///
 /// # Safety
-/// `src` has `rows * columns` numbers, `dst` has `tiled_floats` and is written by nobody else.
-pub unsafe extern "C" fn snn_tile_columns(rows: u64, columns: u64, src: *const f32, dst: *mut f32) {
+/// `src` has `rows * columns` numbers, `dst` has `tiled_floats`; its part is written by nobody else.
+pub unsafe extern "C" fn snn_tile_columns(
+    rows: u64,
+    columns: u64,
+    src: *const f32,
+    dst: *mut f32,
+    part: u64,
+    parts: u64,
+) {
+    let of_part = matmul::rows_of_part(rows, part, parts);
     let (rows, columns) = (rows as usize, columns as usize);
-    // SAFETY: the caller's promise.
-    let (src, dst) = unsafe {
-        let dst = std::slice::from_raw_parts_mut(dst, tiled_floats(rows, columns));
-        (std::slice::from_raw_parts(src, rows * columns), dst)
-    };
-    for (i, row) in src.chunks(columns.max(1)).enumerate() {
-        for (j, part) in row.chunks(TILE).enumerate() {
-            let to = &mut dst[(j * rows + i) * TILE..][..TILE];
-            to[..part.len()].copy_from_slice(part);
-            to[part.len()..].fill(0.0);
+    for i in of_part {
+        for (j, first) in (0..columns).step_by(TILE).enumerate() {
+            let width = TILE.min(columns - first);
+            // SAFETY: row `i` of the matrix, and its place in tile `j`.
+            unsafe {
+                let to = std::slice::from_raw_parts_mut(dst.add((j * rows + i) * TILE), TILE);
+                to[..width].copy_from_slice(std::slice::from_raw_parts(src.add(i * columns + first), width));
+                to[width..].fill(0.0);
+            }
         }
     }
 }

@@ -77,7 +77,9 @@ fn products_are_those_of_the_reference() {
                             kernel(size[0], size[1], size[2], bits.as_ptr(), t, b, rs, cs, none, to, is(n));
                             if !b_columns {
                                 let mut tiles = vec![f32::NAN; tiled_floats(k, n)];
-                                snn_tile_columns(size[1], size[2], b, tiles.as_mut_ptr());
+                                (0..2).for_each(|part| {
+                                    snn_tile_columns(size[1], size[2], b, tiles.as_mut_ptr(), part, 2)
+                                });
                                 let (of_tiles, to) = (c.clone(), c.as_mut_ptr());
                                 let tiles = tiles.as_ptr();
                                 kernel(
