@@ -15,12 +15,13 @@ pub(super) enum Lanes {
     One,
 }
 
-/// Eight columns while they are computed.
-struct Byte {
-    /// Columns that are done.
-    at: usize,
-    /// For each store of spikes the bits so far.
-    made: Vec<Option<Value>>,
+/// Columns that are computed at once.
+#[derive(Clone, Copy)]
+struct Columns {
+    /// The first, in bytes of numbers.
+    first: Value,
+    /// Its bit in a byte of spikes.
+    of_byte: usize,
 }
 
 impl Frame<'_> {
@@ -33,9 +34,8 @@ impl Frame<'_> {
                 _ => None,
             })
             .collect();
-        let unroll = unroll(body);
         if self.in_parts {
-            return self.part_of_row(width, unroll, body, &starts);
+            return self.part_of_row(width, body, &starts);
         }
         self.repeat(rows as i64, 1, false, |f, row| {
             let pointers: Vec<Option<Value>> = body
@@ -49,26 +49,24 @@ impl Frame<'_> {
                 })
                 .collect();
             if f.touches_spikes(body) {
-                f.columns_of_spikes(width, unroll, body, &pointers);
+                f.columns_of_spikes(width, body, &pointers);
             } else {
-                f.columns(width, unroll, |f, column, lanes| f.element(body, &pointers, column, lanes, None));
+                f.numbers(width, body, &pointers);
             }
         });
     }
 
     /// The columns of this part: whole cache lines each, and what is left for the last one.
-    fn part_of_row(&mut self, width: usize, unroll: usize, body: &[Instr], starts: &[Option<Value>]) {
+    fn part_of_row(&mut self, width: usize, body: &[Instr], starts: &[Option<Value>]) {
         let step = width / (16 * PARTS) * 16;
         let part = self.field(offset_of!(Ctx, shard_idx));
         let first = self.b.ins().imul_imm_s(part, 4 * step as i64);
         let pointers = self.advanced(body, starts, first);
-        self.columns(step, unroll, |f, column, lanes| f.element(body, &pointers, column, lanes, None));
+        self.numbers(step, body, &pointers);
         self.when_equal(part, PARTS as i64 - 1, |f| {
             let first = f.int(4 * (step * PARTS) as i64);
             let pointers = f.advanced(body, starts, first);
-            f.columns(width - step * PARTS, unroll, |f, column, lanes| {
-                f.element(body, &pointers, column, lanes, None)
-            });
+            f.numbers(width - step * PARTS, body, &pointers);
         });
     }
 
@@ -91,8 +89,8 @@ impl Frame<'_> {
     }
 
     /// Goes over columns eight at a time: spikes are read and written in bytes.
-    fn columns_of_spikes(&mut self, width: usize, unroll: usize, body: &[Instr], pointers: &[Option<Value>]) {
-        let (groups, unroll) = (width / 8, unroll.div_ceil(2));
+    fn columns_of_spikes(&mut self, width: usize, body: &[Instr], pointers: &[Option<Value>]) {
+        let (groups, unroll) = (width / 8, unroll(body) / 2);
         let many = groups / unroll * unroll;
         self.repeat(32 * many as i64, 32 * unroll as i64, false, |f, column| {
             for k in 0..unroll {
@@ -109,14 +107,22 @@ impl Frame<'_> {
 
     /// Up to eight columns, and the bytes of their spikes.
     fn byte(&mut self, width: usize, body: &[Instr], pointers: &[Option<Value>], column: Value) {
-        let mut byte = Byte { at: 0, made: vec![None; body.len()] };
-        while byte.at < width {
-            let lanes = if self.vector && width - byte.at >= 4 { Lanes::Four } else { Lanes::One };
-            let at = self.plus(column, 4 * byte.at as i64);
-            self.element(body, pointers, at, lanes, Some(&mut byte));
-            byte.at += if lanes == Lanes::Four { 4 } else { 1 };
+        let mut made: Vec<Option<Value>> = vec![None; body.len()];
+        let mut at = 0;
+        while at < width {
+            let lanes = if self.vector && width - at >= 4 { Lanes::Four } else { Lanes::One };
+            let step = if lanes == Lanes::Four { 4 } else { 1 };
+            let many = if lanes == Lanes::Four && width - at >= 8 { 2 } else { 1 };
+            let group: Vec<Columns> = (0..many)
+                .map(|k| {
+                    let of_byte = at + k * step;
+                    Columns { first: self.plus(column, 4 * of_byte as i64), of_byte }
+                })
+                .collect();
+            self.elements(body, pointers, &group, lanes, &mut made);
+            at += many * step;
         }
-        for (made, pointer) in byte.made.iter().zip(pointers) {
+        for (made, pointer) in made.iter().zip(pointers) {
             if let (Some(made), Some(pointer)) = (made, pointer) {
                 let address = self.byte_address(*pointer, column);
                 self.b.ins().istore8(memory(), *made, address, 0);
@@ -163,17 +169,23 @@ impl Frame<'_> {
     }
 
     /// Goes over columns, `4 * unroll` at once, then four, then one; `column` is in bytes.
-    pub fn columns(&mut self, width: usize, unroll: usize, body: impl Fn(&mut Self, Value, Lanes)) {
+    pub fn columns(&mut self, width: usize, unroll: usize, body: impl Fn(&mut Self, &[Value], Lanes)) {
         let fours = if self.vector { width / 4 * 4 } else { 0 };
         let many = fours / (4 * unroll) * (4 * unroll);
         self.repeat(4 * many as i64, 16 * unroll as i64, false, |f, column| {
-            for k in 0..unroll {
-                let column = f.plus(column, 16 * k as i64);
-                body(f, column, Lanes::Four);
-            }
+            let columns: Vec<Value> = (0..unroll).map(|k| f.plus(column, 16 * k as i64)).collect();
+            body(f, &columns, Lanes::Four);
         });
-        self.repeat_from(4 * many, 4 * fours, 16, |f, column| body(f, column, Lanes::Four));
-        self.repeat_from(4 * fours, 4 * width, 4, |f, column| body(f, column, Lanes::One));
+        self.repeat_from(4 * many, 4 * fours, 16, |f, column| body(f, &[column], Lanes::Four));
+        self.repeat_from(4 * fours, 4 * width, 4, |f, column| body(f, &[column], Lanes::One));
+    }
+
+    /// The columns of a nest without spikes.
+    fn numbers(&mut self, width: usize, body: &[Instr], pointers: &[Option<Value>]) {
+        self.columns(width, unroll(body), |f, columns, lanes| {
+            let group: Vec<Columns> = columns.iter().map(|c| Columns { first: *c, of_byte: 0 }).collect();
+            f.elements(body, pointers, &group, lanes, &mut []);
+        });
     }
 
     /// Reads an element (or four), or one number for all columns.
@@ -203,83 +215,105 @@ impl Frame<'_> {
         }
     }
 
-    /// One column, or four; `byte` if there are spikes among the accesses.
-    fn element(
+    /// Groups of one column or four each. Cheap bodies one after another; costly ones instruction by instruction: the
+    /// processor then works on all of them while each waits for itself. `made` has the bits of each store of spikes so far.
+    fn elements(
         &mut self,
         body: &[Instr],
         pointers: &[Option<Value>],
-        column: Value,
+        group: &[Columns],
         lanes: Lanes,
-        mut byte: Option<&mut Byte>,
+        made: &mut [Option<Value>],
     ) {
         self.lanes = lanes;
-        let mut regs: Vec<Option<Value>> = Vec::with_capacity(body.len());
-        for (idx, (instr, pointer)) in body.iter().zip(pointers).enumerate() {
-            let reg = |r: &usize| regs[*r].expect("verified: made before");
-            let value = match instr {
-                Instr::Const(c) => Some(self.number(*c)),
-                Instr::Scalar(s) => {
-                    let offset = offset_of!(Ctx, scalars) + 4 * *s as usize;
-                    let ctx = self.ctx;
-                    let x = self.b.ins().load(types::F32, memory(), ctx, offset as i32);
-                    Some(self.b.ins().splat(types::F32X4, x))
+        let together = if is_costly(body) { group.len() } else { 1 };
+        for group in group.chunks(together) {
+            let mut regs: Vec<Vec<Option<Value>>> = vec![Vec::with_capacity(body.len()); group.len()];
+            for (idx, (instr, pointer)) in body.iter().zip(pointers).enumerate() {
+                for (columns, regs) in group.iter().zip(&mut regs) {
+                    let made = made.get_mut(idx);
+                    let value = self.instr(instr, *pointer, *columns, lanes, regs, made);
+                    regs.push(value);
                 }
-                Instr::StepIndex => {
-                    let step = self.step.expect("verified: within a time loop");
-                    let x = self.b.ins().fcvt_from_sint(types::F32, step);
-                    Some(self.b.ins().splat(types::F32X4, x))
-                }
-                Instr::Load(a) if self.loops.buffers[a.buffer].spikes => {
-                    let at = byte.as_ref().expect("columns of spikes").at;
-                    Some(self.read_spikes(pointer.expect("an access"), column, at))
-                }
-                Instr::Load(a) => Some(self.read(a, pointer.expect("an access"), column, lanes)),
-                Instr::Op(op, args) => {
-                    let args: Vec<Value> = args.iter().map(reg).collect();
-                    Some(self.op(*op, &args))
-                }
-                Instr::Spike { strict, x } => {
-                    let x = reg(x);
-                    Some(self.spike(*strict, x))
-                }
-                Instr::Store(a, x) if self.loops.buffers[a.buffer].spikes => {
-                    let byte = byte.as_mut().expect("columns of spikes");
-                    let bits = self.spike_bits(reg(x), byte.at, lanes);
-                    byte.made[idx] = Some(match byte.made[idx] {
-                        Some(before) => self.b.ins().bor(before, bits),
-                        None => bits,
-                    });
-                    None
-                }
-                Instr::Store(a, x) => {
-                    let x = reg(x);
-                    self.write(a, pointer.expect("an access"), column, lanes, x);
-                    None
-                }
-                Instr::Add(a, x) => {
-                    let (x, pointer) = (reg(x), pointer.expect("an access"));
-                    let before = self.read(a, pointer, column, lanes);
-                    let sum = self.b.ins().fadd(before, x);
-                    self.write(a, pointer, column, lanes, sum);
-                    None
-                }
-            };
-            regs.push(value);
+            }
+        }
+    }
+
+    /// One instruction and its result.
+    fn instr(
+        &mut self,
+        instr: &Instr,
+        pointer: Option<Value>,
+        columns: Columns,
+        lanes: Lanes,
+        regs: &[Option<Value>],
+        made: Option<&mut Option<Value>>,
+    ) -> Option<Value> {
+        let reg = |r: &usize| regs[*r].expect("verified: made before");
+        let column = columns.first;
+        match instr {
+            Instr::Const(c) => Some(self.number(*c)),
+            Instr::Scalar(s) => {
+                let offset = offset_of!(Ctx, scalars) + 4 * *s as usize;
+                let ctx = self.ctx;
+                let x = self.b.ins().load(types::F32, memory(), ctx, offset as i32);
+                Some(self.b.ins().splat(types::F32X4, x))
+            }
+            Instr::StepIndex => {
+                let step = self.step.expect("verified: within a time loop");
+                let x = self.b.ins().fcvt_from_sint(types::F32, step);
+                Some(self.b.ins().splat(types::F32X4, x))
+            }
+            Instr::Load(a) if self.loops.buffers[a.buffer].spikes => {
+                Some(self.read_spikes(pointer.expect("an access"), column, columns.of_byte))
+            }
+            Instr::Load(a) => Some(self.read(a, pointer.expect("an access"), column, lanes)),
+            Instr::Op(op, args) => {
+                let args: Vec<Value> = args.iter().map(reg).collect();
+                Some(self.op(*op, &args))
+            }
+            Instr::Spike { strict, x } => Some(self.spike(*strict, reg(x))),
+            Instr::Store(a, x) if self.loops.buffers[a.buffer].spikes => {
+                let bits = self.spike_bits(reg(x), columns.of_byte, lanes);
+                let made = made.expect("columns of spikes");
+                *made = Some(match *made {
+                    Some(before) => self.b.ins().bor(before, bits),
+                    None => bits,
+                });
+                None
+            }
+            Instr::Store(a, x) => {
+                self.write(a, pointer.expect("an access"), column, lanes, reg(x));
+                None
+            }
+            Instr::Add(a, x) => {
+                let pointer = pointer.expect("an access");
+                let before = self.read(a, pointer, column, lanes);
+                let sum = self.b.ins().fadd(before, reg(x));
+                self.write(a, pointer, column, lanes, sum);
+                None
+            }
         }
     }
 }
 
 /// How many groups of four lanes a turn of the loop makes. Short bodies gain a quarter (64-128-10, 25 steps: 1.3 to 0.9 ms for a
-/// training step); long ones only become more code.
+/// training step); of longer ones two are enough to hide that each operation waits for the one before.
 fn unroll(body: &[Instr]) -> usize {
-    let cost = |i: &Instr| match i {
+    if cost(body) <= 24 { 4 } else { 2 }
+}
+
+/// Whether a body is so long that the processor does not see the next one before it is through.
+fn is_costly(body: &[Instr]) -> bool {
+    cost(body) > 48
+}
+
+/// What a body costs, in additions.
+fn cost(body: &[Instr]) -> u32 {
+    let of_one = |i: &Instr| match i {
         Instr::Op(op, _) => op.info().cost,
         Instr::Const(_) => 0,
         _ => 1,
     };
-    match body.iter().map(cost).sum::<u32>() {
-        0..=24 => 4,
-        25..=48 => 2,
-        _ => 1,
-    }
+    body.iter().map(of_one).sum()
 }
