@@ -1,10 +1,10 @@
-"""Runs `snnc bench FILE` and a peer's command in turns and writes what both took, and the ratios, to runs/NAME.json.
+"""Measures `snnc bench FILE` and a peer in turns and writes what both took, and the ratios, to runs/NAME.json.
 
-    python3 tests/perf/compare.py a "python3 train_torchfam.py --workload A784 --peer torchhand --variant compile --threads 1" \
-        --cwd PEERS --pairs 7 --name a-torchhand-compile
+    python3 tests/perf/compare.py a --name a-torch-compile --peer "python3 tests/perf/peers/torch_hand.py a --serve"
 
-The peer prints one JSON line with `train` and `infer`, each with `cpu_min`, `cpu_med`, `wall_min`, `wall_med` in seconds. With one
-thread CPU time is compared, else wall time. The machine may be busy: pairs run next to each other, and the ratio of each pair counts.
+The peer is started once. For each line on its standard input it measures, and prints one JSON line with `train` and `infer`, each with
+`cpu_min`, `cpu_med`, `wall_min`, `wall_med` in seconds. With one thread CPU time is compared, else wall time. The machine may be
+busy: the two measurements of a pair are next to each other, and the ratio of each pair counts.
 """
 import argparse
 import json
@@ -16,25 +16,31 @@ import subprocess
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+SNNC = ROOT / "target/release/snnc"
 
 
-def last_json(text):
-    lines = [line for line in text.splitlines() if line.startswith("{")]
-    if not lines:
-        raise SystemExit("no JSON line in:\n" + text[-2000:])
-    return json.loads(lines[-1])
+class Peer:
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, shell=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+
+    def measure(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        for line in self.process.stdout:
+            if line.startswith("{"):
+                return json.loads(line)
+        raise SystemExit("the peer ended")
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 
 def ours(program, threads, params):
-    command = [ROOT / "target/release/snnc", "bench", HERE / f"{program}.snn", "--threads", str(threads), "--json", "--quiet"]
+    command = [SNNC, "bench", HERE / f"{program}.snn", "--threads", str(threads), "--json", "--quiet"]
     command += [part for param in params for part in ("-p", param)]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return last_json(out)["jobs"][0]["metrics"]
-
-
-def theirs(command, cwd):
-    run = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=cwd)
-    return last_json(run.stdout)
+    return json.loads(out)["jobs"][0]["metrics"]
 
 
 def cpu():
@@ -45,35 +51,45 @@ def cpu():
         return platform.processor()
 
 
+def version():
+    out = subprocess.run([SNNC, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout.strip()
+    return f"{out} ({commit})"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", help="a file of this folder, without .snn")
-    parser.add_argument("peer", help="command that prints a JSON line")
-    parser.add_argument("--cwd", default=".", help="folder of the peer's command")
+    parser.add_argument("--peer", required=True, help="command that measures when asked")
+    parser.add_argument("--name", required=True)
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("-p", action="append", default=[], help="parameter of the program")
-    parser.add_argument("--name", required=True)
     args = parser.parse_args()
     clock = "cpu" if args.threads == 1 else "wall"
-    pairs = []
+    peer, pairs = Peer(args.peer), []
+    peer.measure()
     for _ in range(args.pairs):
-        mine, peer = ours(args.program, args.threads, args.p), theirs(args.peer, args.cwd)
+        theirs, mine = peer.measure(), ours(args.program, args.threads, args.p)
         pair = {}
         for kind in ("train", "infer"):
-            pair[kind] = {"ours_ms": mine[f"{kind}.{clock}_min_ms"], "peer_ms": 1e3 * peer[kind][f"{clock}_min"]}
-            pair[kind]["ratio"] = pair[kind]["peer_ms"] / pair[kind]["ours_ms"]
+            times = {"ours_ms": mine[f"{kind}.{clock}_min_ms"], "peer_ms": 1e3 * theirs[kind][f"{clock}_min"]}
+            pair[kind] = {**times, "ratio": times["peer_ms"] / times["ours_ms"]}
         pairs.append(pair)
-        print(json.dumps(pair), flush=True)
-    versions = {key: peer[key] for key in ("peer", "variant", "torch") if key in peer}
+        print(*(f"{kind} {p['ours_ms']:.2f} {p['peer_ms']:.2f} {p['ratio']:.2f}" for kind, p in pair.items()), flush=True)
+    peer.end()
     result = {
-        "program": args.program, "threads": args.threads, "clock": clock, "params": args.p, "peer": versions,
-        "machine": f"{cpu()}, {os.cpu_count()} processors", "pairs": pairs,
+        "program": args.program, "threads": args.threads, "clock": clock, "params": args.p, "version": version(),
+        "peer": {key: theirs[key] for key in ("peer", "variant", "torch") if key in theirs},
+        "machine": f"{cpu()}, {os.cpu_count()} processors",
     }
     for kind in ("train", "infer"):
-        ratios = [pair[kind]["ratio"] for pair in pairs]
-        result[kind] = {"ratio_min": min(ratios), "ratio_median": statistics.median(ratios)}
-        print(kind, "ratio: least", round(min(ratios), 2), "median", round(statistics.median(ratios), 2))
+        of = lambda key: [pair[kind][key] for pair in pairs]
+        result[kind] = {
+            "ours_ms": statistics.median(of("ours_ms")), "peer_ms": statistics.median(of("peer_ms")),
+            "ratio_min": min(of("ratio")), "ratio_median": statistics.median(of("ratio")),
+        }
+    result["pairs"] = pairs
     path = HERE / "runs" / f"{args.name}.json"
     path.parent.mkdir(exist_ok=True)
     temporary = path.with_suffix(".tmp")

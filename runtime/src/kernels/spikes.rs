@@ -19,6 +19,10 @@ const SHALLOW: usize = 256;
 pub(super) const TILE: usize = 32;
 /// Rows of B of one tile: 128 KiB, which the second-level cache holds.
 const DEPTH: usize = 1024;
+/// Rows of B of a tile for rows of A that have many spikes: 24 KiB, which the first-level cache holds.
+const PIECE: usize = 192;
+/// Spikes of a row in each [`PIECE`] that pay for taking it piece by piece.
+const MANY: usize = 32;
 /// Share of spikes up to which they are listed for a weight gradient.
 const LISTED: f64 = 0.125;
 /// Entries that may be written beyond the last.
@@ -199,7 +203,7 @@ pub unsafe extern "C" fn snn_turn_spikes(rows: u64, k: u64, bits: *const u64, ou
             let ends = std::slice::from_raw_parts_mut(ends, blocks * k);
             let mut at = 0;
             for (block, ends) in ends.chunks_mut(k.max(1)).enumerate() {
-                at = turned.list(block * DEPTH, entries, at, ends);
+                at = turned.list(block * DEPTH, DEPTH, entries, at, ends);
             }
         }
     }
@@ -247,8 +251,15 @@ impl Rows {
     /// Lists the spikes of a piece of k from `k0` on, row after row from entry `at` on; gives the end. Four places are written
     /// whether there are as many spikes or not, so that the processor need not guess.
     #[inline(always)]
-    unsafe fn list(&self, k0: usize, entries: *mut u16, mut at: usize, ends: &mut [u32]) -> usize {
-        let piece = k0 / 64..(k0 + DEPTH) / 64;
+    unsafe fn list(
+        &self,
+        k0: usize,
+        depth: usize,
+        entries: *mut u16,
+        mut at: usize,
+        ends: &mut [u32],
+    ) -> usize {
+        let piece = k0 / 64..(k0 + depth) / 64;
         for (i, end) in ends.iter_mut().enumerate() {
             // SAFETY: a row of the spikes; room for all of them and SLACK more.
             unsafe {
@@ -292,6 +303,8 @@ pub(super) struct Scratch {
     entries: Vec<u16>,
     /// For each row the end of its entries.
     ends: Vec<u32>,
+    /// Length of the pieces of k in which this product is done.
+    piece: usize,
     tile: Vec<f32>,
     /// Columns as rows.
     turned: Vec<u64>,
@@ -411,12 +424,16 @@ impl Scratch {
         let p = &Product { accumulate, ..*p };
         // SAFETY: the caller's promise.
         unsafe {
+            self.piece = DEPTH;
             if ready.lists.is_none() {
                 let count = rows.count();
                 let share = MAX_SHARE[usize::from(rows.k <= SHALLOW)];
                 if count as f64 > share * (rows.m * rows.k) as f64 {
                     self.unpack(rows);
                     return matmul::dense(&self.of_numbers(p));
+                }
+                if count >= rows.m * MANY * rows.k.div_ceil(PIECE) {
+                    self.piece = PIECE;
                 }
                 self.entries.clear();
                 self.entries.reserve(count + SLACK);
@@ -485,14 +502,15 @@ impl Scratch {
     #[inline(always)]
     unsafe fn tiles<V: Vector>(&mut self, rows: Rows, ready: Ready, p: &Product) {
         let (mut k0, mut start) = (0, 0);
+        let piece = self.piece;
         loop {
-            let depth = DEPTH.min(p.k - k0);
+            let depth = piece.min(p.k - k0);
             // SAFETY: these rows and columns of A, B and C exist.
             unsafe {
                 let lists = match ready.lists {
                     Some(lists) => Lists { ends: lists.ends.add(k0 / DEPTH * rows.m), ..lists },
                     None => {
-                        rows.list(k0, self.entries.as_mut_ptr(), start, &mut self.ends);
+                        rows.list(k0, piece, self.entries.as_mut_ptr(), start, &mut self.ends);
                         Lists { entries: self.entries.as_ptr(), ends: self.ends.as_ptr() }
                     }
                 };
@@ -514,7 +532,7 @@ impl Scratch {
                 }
                 start = end;
             }
-            k0 += DEPTH;
+            k0 += piece;
             if k0 >= p.k {
                 break;
             }
@@ -567,7 +585,11 @@ unsafe fn rows_of_tile<V: Vector>(
             if accumulate {
                 std::ptr::copy_nonoverlapping(c, part.as_mut_ptr(), width);
             }
-            V::sum(part.as_mut_ptr(), accumulate, entries, tile, stride);
+            if width <= TILE / 2 {
+                V::sum_half(part.as_mut_ptr(), accumulate, entries, tile, stride);
+            } else {
+                V::sum(part.as_mut_ptr(), accumulate, entries, tile, stride);
+            }
             std::ptr::copy_nonoverlapping(part.as_ptr(), c, width);
         }
     }

@@ -135,8 +135,13 @@ fn every_vector_width_gives_the_same_bits() {
             accumulate: false,
         };
         let (tile, ends) = (vec![0.0; DEPTH * TILE], vec![0; m]);
-        let mut scratch =
-            Scratch { entries: Vec::with_capacity(m * k + SLACK), ends, tile, ..Scratch::default() };
+        let mut scratch = Scratch {
+            entries: Vec::with_capacity(m * k + SLACK),
+            ends,
+            tile,
+            piece: DEPTH,
+            ..Scratch::default()
+        };
         let ready = Ready { lists: None, tiles: std::ptr::null() };
         // SAFETY: the slices have the lengths that sizes and strides say, and the features were asked for.
         unsafe { tiles(&mut scratch, rows, ready, &p) };
