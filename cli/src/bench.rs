@@ -47,6 +47,7 @@ fn training(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
     report.seconds.data = start.elapsed().as_secs_f64();
     let data = &split.train;
     let batch = job.batch.min(data.samples).max(1);
+    report.metrics.push(("batch".to_string(), batch as f64));
     for (name, purpose) in [("train", Purpose::Train), ("infer", Purpose::Evaluate)] {
         let mut ready = runner.compile(job, purpose, batch, facts(data))?;
         let mut weights = Weights::zeroed(ready.engine.program())?;
@@ -109,7 +110,8 @@ fn measure(
 }
 
 fn table(report: &JobReport) -> String {
-    let mut text = format!("bench {} ({} threads)\n", report.model, report.threads);
+    let batch = report.metrics.iter().find(|(name, _)| name == "batch").map_or(0.0, |(_, batch)| *batch);
+    let mut text = format!("bench {} (batches of {batch}, {} threads)\n", report.model, report.threads);
     text.push_str(&format!("{:<16} {:>12} {:>12}\n", "", "train", "infer"));
     let names = report.metrics.iter().filter_map(|(name, _)| name.strip_prefix("train."));
     for name in names {

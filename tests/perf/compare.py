@@ -79,7 +79,7 @@ def main():
         print(*(f"{kind} {p['ours_ms']:.2f} {p['peer_ms']:.2f} {p['ratio']:.2f}" for kind, p in pair.items()), flush=True)
     peer.end()
     result = {
-        "program": args.program, "threads": args.threads, "clock": clock, "params": args.p, "version": version(),
+        "program": args.program, "batch": mine["batch"], "threads": args.threads, "clock": clock, "params": args.p, "version": version(),
         "peer": {key: theirs[key] for key in ("peer", "variant", "torch") if key in theirs},
         "machine": f"{cpu()}, {os.cpu_count()} processors",
     }
