@@ -99,7 +99,7 @@ impl Frame<'_> {
             }
         });
         self.repeat_from(32 * many, 32 * groups, 32, |f, column| f.byte(8, body, pointers, column));
-        if width % 8 > 0 {
+        if !width.is_multiple_of(8) {
             let column = self.int(32 * groups as i64);
             self.byte(width % 8, body, pointers, column);
         }

@@ -25,7 +25,7 @@ pub(in crate::kernels) fn packed(values: &[f32], k: usize) -> Vec<u64> {
         assert!(pack(row, &mut floats));
         let word = |pair: &[f32; 2]| u64::from(pair[0].to_bits()) | u64::from(pair[1].to_bits()) << 32;
         let mut words_of_row: Vec<u64> = floats.as_chunks::<2>().0.iter().map(word).collect();
-        if k % 64 != 0 {
+        if !k.is_multiple_of(64) {
             *words_of_row.last_mut().unwrap() |= u64::MAX << (k % 64);
         }
         bits.extend(words_of_row);
