@@ -82,13 +82,14 @@ pub struct DataFacts {
     pub spikes: bool,
 }
 
-/// The net of a job.
+/// The net of a job. Not `strict`: sums may have another order than the text has.
 pub fn net(
     model: &Model,
     job: &Job,
     purpose: Purpose,
     batch: usize,
     data: DataFacts,
+    strict: bool,
 ) -> Result<Staged, String> {
     let env = ConstEnv { dt: job.dt, steps: job.steps };
     let step = step::passes::run(lower::step(model, &env));
@@ -102,6 +103,10 @@ pub fn net(
     }
     let loss = outputs(&mut net, &traces, model, job, purpose, data.target_width);
     let mut net = net::passes::run(net);
+    let window = job.train.as_ref().and_then(|t| t.window);
+    if !strict && window.is_none() && net::passes::collapse::run(&mut net) {
+        net = net::passes::run(net);
+    }
     let mut tape = Vec::new();
     if let Purpose::Gradient { relaxed: true } = purpose {
         differentiate::relax(&mut net)?;
@@ -257,7 +262,7 @@ pub fn emit_text(checked: &Checked, stage: Stage) -> Result<String, String> {
         (JobKind::Simulate, _) => Purpose::Simulate,
     };
     let data = DataFacts { target_width: default_target_width(model), spikes: false };
-    let staged = net(model, job, purpose, job.batch, data)?;
+    let staged = net(model, job, purpose, job.batch, data, false)?;
     Ok(match stage {
         Stage::Step => staged.step.to_string(),
         Stage::Net => staged.net.to_string(),

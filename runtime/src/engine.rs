@@ -10,8 +10,8 @@ use ndarray::{ArrayD, IxDyn};
 
 use crate::abi::{Ctx, SCALARS, Scalar};
 use crate::error::Result;
+use crate::kernels::bits;
 use crate::kernels::shards::PARTS;
-use crate::kernels::spikes;
 use crate::memory::AlignedBuf;
 use crate::pool::Pool;
 use crate::program::{BufferIdx, BufferInfo, Parallel, Program, Region, Section};
@@ -372,7 +372,7 @@ impl Engine {
     /// Puts an input where the phases read it; samples that pad the last shard are 0, as is everything without values.
     fn scatter(&mut self, name: &str, info: &BufferInfo, given: Option<Given>, shards: usize) {
         let (time, width) = (info.time.unwrap_or(1), info.width());
-        let len = time * if given.is_some_and(|g| g.bits) { 2 * spikes::words(width) } else { width };
+        let len = time * if given.is_some_and(|g| g.bits) { 2 * bits::words(width) } else { width };
         let samples = if info.batch { self.count } else { 1 };
         if let Some(given) = given {
             let whole = given.order.is_some() || given.values.len() == samples * len;
@@ -434,14 +434,14 @@ fn put(
         let sample = samples.start + row;
         let given = given.filter(|_| sample < samples.end);
         let bits = given.is_some_and(|given| given.bits);
-        let of_row = if bits { 2 * spikes::words(width) } else { width };
+        let of_row = if bits { 2 * bits::words(width) } else { width };
         let values = given.as_ref().map(|given| given.sample(sample, time * of_row));
         for t in 0..time {
             let to = &mut buffer[(t * rows + row) * floats..][..floats];
             match values.map(|values| &values[t * of_row..][..of_row]) {
-                Some(values) if bits && !info.spikes => spikes::unpack(values, to),
+                Some(values) if bits && !info.spikes => bits::unpack(values, to),
                 Some(values) if info.spikes && !bits => {
-                    assert!(spikes::pack(values, to), "input {name} was compiled for 0 and 1");
+                    assert!(bits::pack(values, to), "input {name} was compiled for 0 and 1");
                 }
                 Some(values) => to.copy_from_slice(values),
                 None => to.fill(0.0),

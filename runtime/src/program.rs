@@ -6,7 +6,7 @@
 //! The last shard of a batch that does not fill it computes on zero inputs; the sample mask is 0 there.
 
 use crate::abi::{Ctx, PhaseFn};
-use crate::kernels::spikes::words;
+use crate::kernels::bits::words;
 
 /// Where a buffer lies.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]

@@ -96,7 +96,7 @@ impl<'a> Runner<'a> {
         batch: usize,
         data: DataFacts,
     ) -> Result<(Staged, Program), Failure> {
-        let staged = pipeline::net(self.model(job), job, purpose, batch, data)
+        let staged = pipeline::net(self.model(job), job, purpose, batch, data, self.options().strict)
             .map_err(|name| Failure::plain("E0806", format!("surrogate `{name}` has no primitive"), None))?;
         let program = pipeline::compile(&staged.net, &self.options());
         Ok((staged, program))

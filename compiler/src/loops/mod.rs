@@ -194,7 +194,7 @@ pub enum Stmt {
         /// To.
         dst: Access,
     },
-    /// What a weight gradient wants of `rows` rows of `width` spikes: see [`snn_runtime::kernels::spikes::snn_turn_spikes`].
+    /// What a weight gradient wants of `rows` rows of `width` spikes: see [`snn_runtime::kernels::bits::snn_turn_spikes`].
     Turn {
         /// Rows of the source.
         rows: usize,

@@ -3,7 +3,8 @@
 
 use super::lives::Use;
 use super::{Access, Instr, Program, Stmt};
-use snn_runtime::kernels::spikes::{tiled_floats, turned_words};
+use snn_runtime::kernels::bits::turned_words;
+use snn_runtime::kernels::spikes::tiled_floats;
 use snn_runtime::program::Region;
 
 /// Checks a program.

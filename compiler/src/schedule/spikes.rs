@@ -6,7 +6,7 @@
 
 use crate::loops::{Access, Instr, Program, Stmt};
 use crate::step::ops::Pw;
-use snn_runtime::kernels::spikes::{turned_words, words};
+use snn_runtime::kernels::bits::{turned_words, words};
 use snn_runtime::program::{BufferInfo, Parallel, Region};
 use std::collections::BTreeMap;
 

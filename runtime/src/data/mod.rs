@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::io::Read;
 
 use crate::error::{Result, RuntimeError};
-use crate::kernels::spikes::{self, words};
+use crate::kernels::bits::{self, words};
 use crate::rng;
 
 pub use source::{ArgValue, load};
@@ -126,7 +126,7 @@ impl Dataset {
         let width = self.width();
         let mut values = vec![0.0; self.sample_len()];
         for (bits, row) in raw.chunks(2 * words(width)).zip(values.chunks_mut(width)) {
-            spikes::unpack(bits, row);
+            bits::unpack(bits, row);
         }
         Cow::Owned(values)
     }
@@ -144,7 +144,7 @@ impl Dataset {
             let width = self.width();
             let mut x = vec![0.0; self.x.len() / width * 2 * words(width)];
             for (values, bits) in self.x.chunks(width).zip(x.chunks_mut(2 * words(width))) {
-                spikes::pack(values, bits);
+                bits::pack(values, bits);
             }
             (self.x, self.bits) = (x, true);
         }

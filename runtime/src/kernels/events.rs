@@ -3,8 +3,8 @@
 //!
 //! Differences to the dense product: sums skip what a zero multiplies, also if that is infinite or NaN.
 
+use super::bits::differing_bits;
 use super::matmul::Product;
-use super::spikes::differing_bits;
 use std::cell::RefCell;
 
 /// Share of numbers that are not zero above which the dense product is faster (measured with AVX2).

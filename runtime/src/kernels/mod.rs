@@ -3,6 +3,7 @@
 //! All are `extern "C"`, allocate nothing that lasts, and never unwind. Pointers come from the memory plan: the caller
 //! promises that they cover what the sizes and strides say and that an output overlaps nothing else.
 
+pub mod bits;
 mod events;
 pub mod matmul;
 pub mod random;
@@ -52,7 +53,7 @@ pub fn symbols(strict: bool) -> Vec<(&'static str, *const u8)> {
         ("snn_matmul", matmul as *const u8),
         ("snn_matmul_spikes", of_spikes as *const u8),
         ("snn_matmul_shards", of_shards as *const u8),
-        ("snn_turn_spikes", spikes::snn_turn_spikes as spikes::TurnFn as *const u8),
+        ("snn_turn_spikes", bits::snn_turn_spikes as bits::TurnFn as *const u8),
         ("snn_tile_columns", spikes::snn_tile_columns as spikes::TileFn as *const u8),
         ("snn_swap_axes", matmul::snn_swap_axes as matmul::SwapFn as *const u8),
         ("snn_uniform_row", random::snn_uniform_row as random::RowFn as *const u8),

@@ -1,7 +1,8 @@
 //! Sums of products over the shards of a batch, part by part: weight gradients. No products of one shard: those are `matmul` and `spikes`.
 
+use super::bits::Rows;
 use super::matmul::{self, Product};
-use super::spikes::{Ready, Rows, SCRATCH, TILE};
+use super::spikes::{Ready, SCRATCH, TILE};
 
 /// Parts of a product over all shards. Part of the result in no mode: each number of C is made by one part.
 pub const PARTS: usize = 8;

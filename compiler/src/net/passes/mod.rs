@@ -1,5 +1,6 @@
 //! Passes over nets: those of graphs, on the net and on the bodies of its scans, and those that need the time axis.
 
+pub mod collapse;
 pub mod merge_states;
 pub mod prune_scans;
 pub mod sum_in_scan;

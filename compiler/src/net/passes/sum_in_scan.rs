@@ -4,7 +4,7 @@
 //! keeps the others. Correct because a forward scan adds in ascending order of steps, as the fold does; with other
 //! axes the order of the additions changes (time first). Before `prune_scans`, which drops the sequence if nothing else reads it.
 
-use crate::net::{Net, ScanOut};
+use crate::net::{Net, Scan, ScanOut};
 use crate::step::ops::Fold;
 use crate::step::{Axes, Op, Ty, ValId};
 
@@ -24,7 +24,7 @@ pub fn run(net: &mut Net) {
         // a fold along the other axes of a result that stands just after the scan.
         let rest = Axes { time: false, ..axes };
         if rest == Axes::default() {
-            let k = sum_out(net, scan, val);
+            let k = sum_out(&mut net.scans[scan], val);
             net.graph.nodes[at].op = Op::ScanOut(k);
             net.graph.nodes[at].args = vec![scan_node];
         } else {
@@ -33,8 +33,9 @@ pub fn run(net: &mut Net) {
     }
 }
 
-fn sum_out(net: &mut Net, scan: usize, val: ValId) -> usize {
-    let outs = &mut net.scans[scan].outs;
+/// The number of the result that is the sum of a value.
+pub(super) fn sum_out(scan: &mut Scan, val: ValId) -> usize {
+    let outs = &mut scan.outs;
     outs.iter().position(|o| *o == ScanOut::Sum(val)).unwrap_or_else(|| {
         outs.push(ScanOut::Sum(val));
         outs.len() - 1
@@ -42,7 +43,7 @@ fn sum_out(net: &mut Net, scan: usize, val: ValId) -> usize {
 }
 
 /// The scan, its node and which result a value is.
-fn scan_result(net: &Net, val: ValId) -> Option<(usize, ValId, usize)> {
+pub(super) fn scan_result(net: &Net, val: ValId) -> Option<(usize, ValId, usize)> {
     match net.graph.node(val).op {
         Op::Scan(scan) => Some((scan, val, 0)),
         Op::ScanOut(k) => {
@@ -56,7 +57,7 @@ fn scan_result(net: &Net, val: ValId) -> Option<(usize, ValId, usize)> {
 
 /// Puts the sum over time in front of the fold along the rest: inserts a node before `at` and renumbers.
 fn split(net: &mut Net, at: usize, scan: usize, scan_node: ValId, val: ValId, rest: Axes) {
-    let k = sum_out(net, scan, val);
+    let k = sum_out(&mut net.scans[scan], val);
     let ty = net.scans[scan].body.ty(val).clone();
     let mut inserted = net.graph.nodes[at].clone();
     inserted.op = Op::ScanOut(k);

@@ -1,9 +1,9 @@
 //! Sums of products over shards against the reference, bit by bit where the order of sums is the same.
 
 use super::*;
+use crate::kernels::bits::{snn_turn_spikes, turned_words};
 use crate::kernels::reference;
 use crate::kernels::spikes::tests::{SIZES, distance, packed, random, same_bits, spikes};
-use crate::kernels::spikes::{snn_turn_spikes, turned_words};
 use crate::memory::AlignedBuf;
 
 /// Shards of `[rows of A, rows of B]`, one behind the other, and the products of their reference, added from 0 on.

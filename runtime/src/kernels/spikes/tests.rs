@@ -1,6 +1,7 @@
 //! Products of spikes against the reference, bit by bit where the order of sums is the same.
 
 use super::*;
+use crate::kernels::bits::*;
 use crate::kernels::reference;
 use crate::rng;
 
