@@ -103,15 +103,15 @@ pub fn net(
     }
     let loss = outputs(&mut net, &traces, model, job, purpose, data.target_width);
     let mut net = net::passes::run(net);
-    let window = job.train.as_ref().and_then(|t| t.window);
-    if !strict && window.is_none() && net::passes::collapse::run(&mut net) {
-        net = net::passes::run(net);
-    }
     let mut tape = Vec::new();
     if let Purpose::Gradient { relaxed: true } = purpose {
         differentiate::relax(&mut net)?;
     }
     if loss && matches!(purpose, Purpose::Train | Purpose::Gradient { .. }) {
+        let window = job.train.as_ref().and_then(|t| t.window);
+        if !strict && window.is_none() && net::passes::collapse::run(&mut net) {
+            net = net::passes::run(net);
+        }
         tape = backward(&mut net, model, job, purpose, env);
         net = net::passes::run(net);
     }

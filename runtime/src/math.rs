@@ -180,15 +180,13 @@ pub fn tanh(x: f32) -> f32 {
 /// 1 / (1 + e^-x). Relative error at most 3e-7 down to x = [`EXP_LO`], 0 below; NaN of NaN.
 ///
 /// ```text
-/// a = x < 0 ? x : 0 - x                     -|x|
-/// e = exp(a)
+/// e = exp(-|x|)
 /// n = x < 0 ? e : 1
 /// y = n / (1 + e)
 /// ```
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
-    let a = if x < 0.0 { x } else { 0.0 - x };
-    let e = exp(a);
+    let e = exp(-x.abs());
     let n = if x < 0.0 { e } else { 1.0 };
     n / (1.0 + e)
 }

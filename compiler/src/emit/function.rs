@@ -6,8 +6,8 @@ use crate::loops::{Access, Program as Loops};
 use cranelift::prelude::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
-    AbiParam, BlockArg, ConstantData, FuncRef, Function, InstBuilder, MemFlagsData, Signature, Type,
-    UserFuncName, Value, types,
+    AbiParam, BlockArg, ConstantData, FuncRef, Function, InstBuilder, MemFlagsData, Signature, StackSlot,
+    Type, UserFuncName, Value, types,
 };
 use cranelift_codegen::isa::TargetIsa;
 use snn_runtime::abi::Ctx;
@@ -42,6 +42,7 @@ pub(super) fn phase(
         lanes: Lanes::Four,
         ctx,
         step: None,
+        scratch: None,
         functions: BTreeMap::new(),
         isa,
     };
@@ -69,6 +70,8 @@ pub(super) struct Frame<'a> {
     pub ctx: Value,
     /// Step of the enclosing time loop.
     pub step: Option<Value>,
+    /// Memory of this call, if it needs some.
+    pub scratch: Option<StackSlot>,
     functions: BTreeMap<&'static str, FuncRef>,
     isa: &'a dyn TargetIsa,
 }

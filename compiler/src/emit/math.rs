@@ -259,9 +259,9 @@ impl Frame<'_> {
     fn sigmoid(&mut self, x: Value) -> Value {
         let (zero, one) = (self.number(0.0), self.number(1.0));
         let negative = self.mask(FloatCC::LessThan, x, zero);
-        let minus = self.b.ins().fsub(zero, x);
-        let a = self.choose(negative, x, minus);
-        let e = self.exp(a);
+        let size = self.b.ins().fabs(x);
+        let minus = self.b.ins().fneg(size);
+        let e = self.exp(minus);
         let n = self.choose(negative, e, one);
         let below = self.b.ins().fadd(one, e);
         self.b.ins().fdiv(n, below)

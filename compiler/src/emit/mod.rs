@@ -7,6 +7,7 @@ mod function;
 mod jit;
 mod math;
 mod nest;
+mod stages;
 mod stmt;
 #[cfg(test)]
 mod tests;
@@ -63,7 +64,13 @@ pub fn asm_text(loops: &Loops) -> String {
 fn flags() -> settings::Flags {
     let mut flags = settings::builder();
     let verifier = if cfg!(debug_assertions) { "true" } else { "false" };
-    for (name, value) in [("opt_level", "none"), ("is_pic", "false"), ("enable_verifier", verifier)] {
+    let settings = [
+        ("opt_level", "none"),
+        ("is_pic", "false"),
+        ("enable_verifier", verifier),
+        ("probestack_strategy", "inline"),
+    ];
+    for (name, value) in settings {
         flags.set(name, value).expect("emit: a known setting");
     }
     settings::Flags::new(flags)

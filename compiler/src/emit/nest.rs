@@ -1,6 +1,7 @@
 //! Nests: rows, then columns in fours, then what is left of a row on one lane.
 
 use super::function::{Frame, memory};
+use super::stages::Stages;
 use crate::loops::{Access, Instr};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{ConstantData, InstBuilder, Value, types};
@@ -22,6 +23,27 @@ struct Columns {
     first: Value,
     /// Its bit in a byte of spikes.
     of_byte: usize,
+}
+
+/// What is done with an instruction of a nest.
+#[derive(Clone, Copy)]
+pub(super) enum Role {
+    /// It is done, at this address if it is an access.
+    Do(Option<Value>),
+    /// It is done, at this address if it is an access, and its result is written there too.
+    Keep(Option<Value>, Value),
+    /// Its result lies there.
+    Given(Value),
+    /// Nobody needs it.
+    Skip,
+}
+
+/// A nest, or a stage of one.
+#[derive(Clone, Copy)]
+pub(super) struct Body<'a> {
+    pub instrs: &'a [Instr],
+    /// One for each instruction.
+    pub roles: &'a [Role],
 }
 
 impl Frame<'_> {
@@ -48,12 +70,26 @@ impl Frame<'_> {
                     _ => None,
                 })
                 .collect();
-            if f.touches_spikes(body) {
-                f.columns_of_spikes(width, body, &pointers);
-            } else {
-                f.numbers(width, body, &pointers);
+            match Stages::of(body, width).filter(|_| f.vector) {
+                Some(stages) => f.in_stages(&stages, width, body, &pointers),
+                None => f.all(width, body, &pointers),
             }
         });
+    }
+
+    /// All instructions, on the columns of a row.
+    fn all(&mut self, width: usize, body: &[Instr], pointers: &[Option<Value>]) {
+        let roles: Vec<Role> = pointers.iter().map(|p| Role::Do(*p)).collect();
+        self.row(width, Body { instrs: body, roles: &roles });
+    }
+
+    /// The columns of a row.
+    pub fn row(&mut self, width: usize, body: Body) {
+        if self.touches_spikes(body) {
+            self.columns_of_spikes(width, body);
+        } else {
+            self.numbers(width, body);
+        }
     }
 
     /// The columns of this part: whole cache lines each, and what is left for the last one.
@@ -62,17 +98,20 @@ impl Frame<'_> {
         let part = self.field(offset_of!(Ctx, shard_idx));
         let first = self.b.ins().imul_imm_s(part, 4 * step as i64);
         let pointers = self.advanced(body, starts, first);
-        self.numbers(step, body, &pointers);
+        self.all(step, body, &pointers);
         self.when_equal(part, PARTS as i64 - 1, |f| {
             let first = f.int(4 * (step * PARTS) as i64);
             let pointers = f.advanced(body, starts, first);
-            f.numbers(width - step * PARTS, body, &pointers);
+            f.all(width - step * PARTS, body, &pointers);
         });
     }
 
-    /// Pointers `bytes` further along the columns.
-    fn advanced(&mut self, body: &[Instr], starts: &[Option<Value>], bytes: Value) -> Vec<Option<Value>> {
+    /// Pointers `bytes` of numbers further along the columns.
+    pub fn advanced(&mut self, body: &[Instr], starts: &[Option<Value>], bytes: Value) -> Vec<Option<Value>> {
         let accesses = body.iter().zip(starts).map(|(instr, start)| match (instr, start) {
+            (Instr::Load(a) | Instr::Store(a, _), Some(start)) if self.loops.buffers[a.buffer].spikes => {
+                Some(self.byte_address(*start, bytes))
+            }
             (Instr::Load(a) | Instr::Store(a, _) | Instr::Add(a, _), Some(start)) if a.col == 1 => {
                 Some(self.b.ins().iadd(*start, bytes))
             }
@@ -81,33 +120,34 @@ impl Frame<'_> {
         accesses.collect()
     }
 
-    fn touches_spikes(&self, body: &[Instr]) -> bool {
-        body.iter().any(|instr| match instr {
+    fn touches_spikes(&self, body: Body) -> bool {
+        let done = body.instrs.iter().zip(body.roles).filter(|(_, role)| !matches!(role, Role::Skip));
+        done.into_iter().any(|(instr, _)| match instr {
             Instr::Load(a) | Instr::Store(a, _) | Instr::Add(a, _) => self.loops.buffers[a.buffer].spikes,
             _ => false,
         })
     }
 
     /// Goes over columns eight at a time: spikes are read and written in bytes.
-    fn columns_of_spikes(&mut self, width: usize, body: &[Instr], pointers: &[Option<Value>]) {
+    fn columns_of_spikes(&mut self, width: usize, body: Body) {
         let (groups, unroll) = (width / 8, unroll(body) / 2);
         let many = groups / unroll * unroll;
         self.repeat(32 * many as i64, 32 * unroll as i64, false, |f, column| {
             for k in 0..unroll {
                 let column = f.plus(column, 32 * k as i64);
-                f.byte(8, body, pointers, column);
+                f.byte(8, body, column);
             }
         });
-        self.repeat_from(32 * many, 32 * groups, 32, |f, column| f.byte(8, body, pointers, column));
+        self.repeat_from(32 * many, 32 * groups, 32, |f, column| f.byte(8, body, column));
         if !width.is_multiple_of(8) {
             let column = self.int(32 * groups as i64);
-            self.byte(width % 8, body, pointers, column);
+            self.byte(width % 8, body, column);
         }
     }
 
     /// Up to eight columns, and the bytes of their spikes.
-    fn byte(&mut self, width: usize, body: &[Instr], pointers: &[Option<Value>], column: Value) {
-        let mut made: Vec<Option<Value>> = vec![None; body.len()];
+    fn byte(&mut self, width: usize, body: Body, column: Value) {
+        let mut made: Vec<Option<Value>> = vec![None; body.instrs.len()];
         let mut at = 0;
         while at < width {
             let lanes = if self.vector && width - at >= 4 { Lanes::Four } else { Lanes::One };
@@ -119,11 +159,11 @@ impl Frame<'_> {
                     Columns { first: self.plus(column, 4 * of_byte as i64), of_byte }
                 })
                 .collect();
-            self.elements(body, pointers, &group, lanes, &mut made);
+            self.elements(body, &group, lanes, &mut made);
             at += many * step;
         }
-        for (made, pointer) in made.iter().zip(pointers) {
-            if let (Some(made), Some(pointer)) = (made, pointer) {
+        for (made, role) in made.iter().zip(body.roles) {
+            if let (Some(made), Role::Do(Some(pointer))) = (made, role) {
                 let address = self.byte_address(*pointer, column);
                 self.b.ins().istore8(memory(), *made, address, 0);
             }
@@ -181,10 +221,10 @@ impl Frame<'_> {
     }
 
     /// The columns of a nest without spikes.
-    fn numbers(&mut self, width: usize, body: &[Instr], pointers: &[Option<Value>]) {
+    fn numbers(&mut self, width: usize, body: Body) {
         self.columns(width, unroll(body), |f, columns, lanes| {
             let group: Vec<Columns> = columns.iter().map(|c| Columns { first: *c, of_byte: 0 }).collect();
-            f.elements(body, pointers, &group, lanes, &mut []);
+            f.elements(body, &group, lanes, &mut []);
         });
     }
 
@@ -217,22 +257,23 @@ impl Frame<'_> {
 
     /// Groups of one column or four each. Cheap bodies one after another; costly ones instruction by instruction: the
     /// processor then works on all of them while each waits for itself. `made` has the bits of each store of spikes so far.
-    fn elements(
-        &mut self,
-        body: &[Instr],
-        pointers: &[Option<Value>],
-        group: &[Columns],
-        lanes: Lanes,
-        made: &mut [Option<Value>],
-    ) {
+    fn elements(&mut self, body: Body, group: &[Columns], lanes: Lanes, made: &mut [Option<Value>]) {
         self.lanes = lanes;
         let together = if is_costly(body) { group.len() } else { 1 };
         for group in group.chunks(together) {
-            let mut regs: Vec<Vec<Option<Value>>> = vec![Vec::with_capacity(body.len()); group.len()];
-            for (idx, (instr, pointer)) in body.iter().zip(pointers).enumerate() {
+            let mut regs: Vec<Vec<Option<Value>>> = vec![Vec::with_capacity(body.instrs.len()); group.len()];
+            for (idx, (instr, role)) in body.instrs.iter().zip(body.roles).enumerate() {
                 for (columns, regs) in group.iter().zip(&mut regs) {
-                    let made = made.get_mut(idx);
-                    let value = self.instr(instr, *pointer, *columns, lanes, regs, made);
+                    let value = match *role {
+                        Role::Skip => None,
+                        Role::Given(at) => Some(self.read(&SCRATCH, at, columns.first, lanes)),
+                        Role::Do(pointer) | Role::Keep(pointer, _) => {
+                            self.instr(instr, pointer, *columns, lanes, regs, made.get_mut(idx))
+                        }
+                    };
+                    if let (Role::Keep(_, to), Some(value)) = (role, value) {
+                        self.write(&SCRATCH, *to, columns.first, lanes, value);
+                    }
                     regs.push(value);
                 }
             }
@@ -297,23 +338,26 @@ impl Frame<'_> {
     }
 }
 
+/// How a number of a column lies in memory of our own.
+const SCRATCH: Access = Access { buffer: usize::MAX, offset: 0, shard: 0, step: 0, shift: 0, row: 0, col: 1 };
+
 /// How many groups of four lanes a turn of the loop makes. Short bodies gain a quarter (64-128-10, 25 steps: 1.3 to 0.9 ms for a
 /// training step); of longer ones two are enough to hide that each operation waits for the one before.
-fn unroll(body: &[Instr]) -> usize {
+fn unroll(body: Body) -> usize {
     if cost(body) <= 24 { 4 } else { 2 }
 }
 
 /// Whether a body is so long that the processor does not see the next one before it is through.
-fn is_costly(body: &[Instr]) -> bool {
+fn is_costly(body: Body) -> bool {
     cost(body) > 48
 }
 
 /// What a body costs, in additions.
-fn cost(body: &[Instr]) -> u32 {
-    let of_one = |i: &Instr| match i {
-        Instr::Op(op, _) => op.info().cost,
-        Instr::Const(_) => 0,
+fn cost(body: Body) -> u32 {
+    let of_one = |(instr, role): (&Instr, &Role)| match (role, instr) {
+        (Role::Skip, _) | (Role::Do(_), Instr::Const(_)) => 0,
+        (Role::Do(_) | Role::Keep(..), Instr::Op(op, _)) => op.info().cost,
         _ => 1,
     };
-    body.iter().map(of_one).sum()
+    body.instrs.iter().zip(body.roles).map(of_one).sum()
 }

@@ -233,4 +233,3 @@ fn transpose_block(block: &mut [u64; 64]) {
         mask ^= mask << width;
     }
 }
-

@@ -17,10 +17,10 @@ const MAX_SHARE: [f64; 2] = [0.4, 0.5];
 const SHALLOW: usize = 256;
 /// Columns of C that stay in registers.
 pub(super) const TILE: usize = 32;
-/// Fewest rows of B of a tile: 24 KiB, which the first-level cache holds with what else is read.
-const PIECE: usize = 192;
+/// Fewest rows of B of a tile: 32 KiB, as the first-level cache.
+const PIECE: usize = 256;
 /// Spikes of a row that pay for a tile of its own: the smaller a tile, the nearer it is.
-const MANY: usize = 40;
+const MANY: usize = 32;
 /// Rows of B are copied to a tile if each is used this often; else they are read where they are.
 const REUSED: usize = 4;
 /// `(m, k, n, a, transposed, b, b_rs, b_cs, tiles, c, c_rs)`: C[m, n] = A[m, k] · B[k, n]; `a` is m rows of k bits, or k rows of m;
@@ -132,10 +132,10 @@ pub(super) struct Ready {
     pub tiles: *const f32,
 }
 
-/// Length of the pieces of k for `count` spikes: whole words, equal, so small that rows have [`MANY`] spikes of each.
+/// Length of the pieces of k for `count` spikes: whole words, equal, so long that rows have about [`MANY`] spikes of each.
 fn piece(count: usize, rows: Rows) -> usize {
-    let longest = (MANY * rows.m * rows.k / count.max(1)).clamp(PIECE, DEPTH);
-    rows.k.div_ceil(rows.k.div_ceil(longest)).next_multiple_of(64)
+    let longest = (MANY * rows.m * rows.k / count.max(1)).next_power_of_two().clamp(PIECE, DEPTH);
+    rows.k.div_ceil(rows.k.div_ceil(longest).max(1)).next_multiple_of(64)
 }
 
 thread_local! {

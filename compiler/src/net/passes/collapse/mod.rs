@@ -8,7 +8,8 @@
 //! product for each step either.
 //!
 //! The order of additions changes: not in strict mode. A window of truncated BPTT would cut the readout but not the sum: not with one.
-//! After the other passes, which leave those results of scans that are read; they run once more after it.
+//! Not without a backward pass: the weighted sum costs what the products of few spikes do. After the other passes, which leave those
+//! results of scans that are read; they run once more after it.
 
 mod linear;
 
