@@ -14,7 +14,7 @@ use crate::step::{Graph, Op, Ty, ValId};
 use std::collections::BTreeMap;
 
 /// Values that a nest holds at most, unless an operand is in it.
-const FULL: usize = 48;
+const FULL: usize = 80;
 
 /// A statement.
 pub(super) enum Item {

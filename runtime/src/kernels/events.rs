@@ -5,25 +5,18 @@
 
 use super::bits::differing_bits;
 use super::matmul::Product;
+use super::spikes::{TILE, piece};
+use super::vector::{Entry, Vector};
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
 use std::cell::RefCell;
 
 /// Share of numbers that are not zero above which the dense product is faster (measured with AVX2).
 const MAX_SHARE: f64 = 0.2;
-/// Columns of C that stay in registers.
-const TILE: usize = 64;
-/// Rows of B of one tile: 256 KiB, which the second-level cache holds.
-const DEPTH: usize = 1024;
 /// One row (or column) in so many tells whether a look at all of them is worth it.
 const SAMPLED: usize = 8;
 /// Products smaller than this are not worth a look.
 const MIN_WORK: usize = 1 << 18;
-
-/// A number of A that is not zero.
-#[derive(Clone, Copy)]
-struct Entry {
-    k: u32,
-    value: f32,
-}
 
 /// What lasts from call to call, so that a time loop allocates nothing after its first step.
 #[derive(Default)]
@@ -34,7 +27,12 @@ struct Scratch {
     starts: Vec<u32>,
     /// For each row the end of its entries.
     ends: Vec<u32>,
+    /// For each row the end of its entries in this piece of k.
+    stops: Vec<u32>,
+    /// Rows of B of this piece in some columns.
     tile: Vec<f32>,
+    /// First row of B of this piece.
+    first: usize,
 }
 
 thread_local! {
@@ -49,7 +47,7 @@ pub(super) unsafe fn product(p: &Product) -> bool {
     let is_large = p.m.saturating_mul(p.k).saturating_mul(p.n) >= MIN_WORK;
     let is_adjacent = p.a_cs == 1 || p.a_rs == 1;
     let fits = u32::try_from(p.m.saturating_mul(p.k)).is_ok();
-    if !(is_large && is_adjacent && fits && p.n >= TILE / 2 && p.m >= 8 && p.c_cs == 1) {
+    if !(is_large && is_adjacent && fits && p.n >= TILE && p.m >= 8 && p.c_cs == 1) {
         return false;
     }
     SCRATCH.with_borrow_mut(|scratch| {
@@ -130,7 +128,6 @@ impl Scratch {
     /// # Safety
     /// As [`product`].
     unsafe fn multiply(&mut self, p: &Product) -> bool {
-        self.tile.resize(DEPTH * TILE, 0.0);
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx512f") {
@@ -145,7 +142,7 @@ impl Scratch {
             }
         }
         // SAFETY: the caller's promise.
-        unsafe { self.tiles::<false>(p) };
+        unsafe { self.tiles::<f32>(p) };
         true
     }
 
@@ -153,51 +150,69 @@ impl Scratch {
     #[target_feature(enable = "avx512f")]
     unsafe fn tiles_avx512(&mut self, p: &Product) {
         // SAFETY: the caller's promise.
-        unsafe { self.tiles::<true>(p) }
+        unsafe { self.tiles::<__m512>(p) }
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma")]
     unsafe fn tiles_avx2(&mut self, p: &Product) {
         // SAFETY: the caller's promise.
-        unsafe { self.tiles::<true>(p) }
+        unsafe { self.tiles::<__m256>(p) }
     }
 
     #[inline(always)]
-    unsafe fn tiles<const FMA: bool>(&mut self, p: &Product) {
+    unsafe fn tiles<V: Vector>(&mut self, p: &Product) {
+        let piece = piece(p.m, p.k, self.entries.len());
+        self.tile.resize(piece * TILE, 0.0);
         let mut k0 = 0;
         while k0 < p.k.max(1) {
-            let depth = DEPTH.min(p.k - k0);
+            let depth = piece.min(p.k - k0);
+            self.ends_of_piece(k0 + depth);
             for j0 in (0..p.n).step_by(TILE) {
                 let width = TILE.min(p.n - j0);
-                // SAFETY: these rows and columns of B and C exist.
+                // SAFETY: these rows and columns of B and C exist; entries of the piece are rows of the tile.
                 unsafe {
                     self.pack(p, (k0, j0), depth, width);
                     for i in 0..p.m {
-                        self.row::<FMA>(p, (i, k0, j0), depth, width);
+                        self.row::<V>(p, (i, j0), width, p.accumulate || k0 > 0);
                     }
                 }
             }
-            for (start, end) in self.starts.iter_mut().zip(&self.ends) {
-                let rest = &self.entries[*start as usize..*end as usize];
-                *start += rest.partition_point(|entry| (entry.k as usize) < k0 + depth) as u32;
-            }
-            k0 += DEPTH;
+            std::mem::swap(&mut self.starts, &mut self.stops);
+            k0 += piece;
         }
     }
 
-    /// Copies a tile of B to adjacent rows.
+    /// For each row the end of its entries before `k`.
+    fn ends_of_piece(&mut self, k: usize) {
+        self.stops.clear();
+        for (start, end) in self.starts.iter().zip(&self.ends) {
+            let rest = &self.entries[*start as usize..*end as usize];
+            self.stops.push(start + rest.partition_point(|entry| (entry.k as usize) < k) as u32);
+        }
+    }
+
+    /// Copies a tile of B to adjacent rows, of adjacent rows or adjacent columns.
     #[inline(always)]
     unsafe fn pack(&mut self, p: &Product, (k0, j0): (usize, usize), depth: usize, width: usize) {
-        for (l, row) in self.tile.as_chunks_mut::<TILE>().0[..depth].iter_mut().enumerate() {
-            // SAFETY: element (k0 + l, j0) of B and the `width - 1` after it.
-            unsafe {
-                let b = p.b.offset((k0 + l) as isize * p.b_rs + j0 as isize * p.b_cs);
-                if p.b_cs == 1 && width == TILE {
-                    *row = *b.cast::<[f32; TILE]>();
-                } else {
-                    for (j, value) in row[..width].iter_mut().enumerate() {
-                        *value = *b.offset(j as isize * p.b_cs);
+        self.first = k0;
+        let tile = &mut self.tile.as_chunks_mut::<TILE>().0[..depth];
+        // SAFETY: elements `k0 .. k0 + depth`, `j0 .. j0 + width` of B.
+        unsafe {
+            let b = p.b.offset(k0 as isize * p.b_rs + j0 as isize * p.b_cs);
+            if p.b_cs == 1 {
+                for (l, row) in tile.iter_mut().enumerate() {
+                    let b = std::slice::from_raw_parts(b.offset(l as isize * p.b_rs), width);
+                    row[..width].copy_from_slice(b);
+                }
+                return;
+            }
+            // A cache line of each column at a time.
+            for (some, rows) in tile.chunks_mut(16).enumerate() {
+                for j in 0..width {
+                    let b = b.offset(j as isize * p.b_cs + 16 * some as isize * p.b_rs);
+                    for (l, row) in rows.iter_mut().enumerate() {
+                        row[j] = *b.offset(l as isize * p.b_rs);
                     }
                 }
             }
@@ -206,37 +221,26 @@ impl Scratch {
 
     /// One row of C in the columns of the tile.
     #[inline(always)]
-    unsafe fn row<const FMA: bool>(
-        &self,
-        p: &Product,
-        (i, k0, j0): (usize, usize, usize),
-        depth: usize,
-        width: usize,
-    ) {
-        let entries = &self.entries[self.starts[i] as usize..self.ends[i] as usize];
-        let is_first = !p.accumulate && k0 == 0;
-        if entries.is_empty() && !is_first {
+    unsafe fn row<V: Vector>(&self, p: &Product, (i, j0): (usize, usize), width: usize, accumulate: bool) {
+        let entries = &self.entries[self.starts[i] as usize..self.stops[i] as usize];
+        if entries.is_empty() && accumulate {
             return;
         }
+        // Entries count from the start of k, the tile from the start of the piece.
+        let tile = self.tile.as_ptr().wrapping_sub(self.first * TILE);
         // SAFETY: row `i` of C, columns `j0 .. j0 + width`.
-        let c =
-            unsafe { std::slice::from_raw_parts_mut(p.c.offset(i as isize * p.c_rs + j0 as isize), width) };
-        let tile = self.tile.as_chunks::<TILE>().0;
-        let mut acc = [0.0f32; TILE];
-        if !is_first {
-            acc[..width].copy_from_slice(c);
-        }
-        for entry in entries {
-            let l = entry.k as usize - k0;
-            if l >= depth {
-                break;
+        unsafe {
+            let c = p.c.offset(i as isize * p.c_rs + j0 as isize);
+            if width == TILE {
+                return V::weighted_sum(c, accumulate, entries, tile);
             }
-            let b = &tile[l];
-            for j in 0..TILE {
-                acc[j] = if FMA { entry.value.mul_add(b[j], acc[j]) } else { acc[j] + entry.value * b[j] };
+            let mut part = [0.0f32; TILE];
+            if accumulate {
+                std::ptr::copy_nonoverlapping(c, part.as_mut_ptr(), width);
             }
+            V::weighted_sum(part.as_mut_ptr(), accumulate, entries, tile);
+            std::ptr::copy_nonoverlapping(part.as_ptr(), c, width);
         }
-        c.copy_from_slice(&acc[..width]);
     }
 }
 

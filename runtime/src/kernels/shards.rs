@@ -3,9 +3,18 @@
 use super::bits::Rows;
 use super::matmul::{self, Product};
 use super::spikes::{Ready, SCRATCH, TILE};
+use std::cell::RefCell;
 
 /// Parts of a product over all shards. Part of the result in no mode: each number of C is made by one part.
 pub const PARTS: usize = 8;
+
+/// Products with fewer terms are memory traffic: C is read and written for each shard.
+const SHORT: usize = 64;
+
+thread_local! {
+    /// A and B of all shards.
+    static GATHERED: RefCell<(Vec<f32>, Vec<f32>)> = RefCell::default();
+}
 
 /// `(m, k, n, a, is_spikes, a_rs, a_cs, b, b_rs, c, part, shards, stride)`: C[m, n] is the sum of A[m, k] · B[k, n] over shards, of
 /// which A and B lie `stride` floats apart. Of C only what belongs to `part` is written. With `is_spikes`, A is
@@ -36,6 +45,10 @@ pub unsafe extern "C" fn snn_matmul_shards_fast(
     let all = Shards::new((m, k, n), (a, is_spikes, a_rs, a_cs), (b, b_rs), c, part);
     if all.rows.is_empty() || all.columns.is_empty() {
         return;
+    }
+    if !all.is_spikes && a_rs == 1 && (k as usize) < SHORT {
+        // SAFETY: the caller's promise.
+        return unsafe { all.as_one(shards, stride) };
     }
     for shard in 0..shards {
         // SAFETY: the caller's promise.
@@ -138,6 +151,30 @@ impl Shards {
             is_spikes,
             whole,
         }
+    }
+
+    /// The part as one product of all shards, of which A has adjacent rows.
+    unsafe fn as_one(&self, shards: u64, stride: u64) {
+        GATHERED.with_borrow_mut(|(a, b)| {
+            a.clear();
+            b.clear();
+            for shard in 0..shards {
+                // SAFETY: rows and columns are those of A and B.
+                unsafe {
+                    let (_, p) = self.of(shard * stride);
+                    for l in 0..p.k as isize {
+                        a.extend_from_slice(std::slice::from_raw_parts(p.a.offset(l * p.a_cs), p.m));
+                        b.extend_from_slice(std::slice::from_raw_parts(p.b.offset(l * p.b_rs), p.n));
+                    }
+                }
+            }
+            // SAFETY: the part of C is this one's.
+            unsafe {
+                let (_, p) = self.of(0);
+                let (m, n, k) = (p.m as isize, p.n as isize, p.k * shards as usize);
+                matmul::fast(&Product { a: a.as_ptr(), a_cs: m, b: b.as_ptr(), b_rs: n, k, ..p });
+            }
+        });
     }
 
     /// The part of a shard whose A and B lie `offset` floats after the first.

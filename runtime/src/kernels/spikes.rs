@@ -132,10 +132,10 @@ pub(super) struct Ready {
     pub tiles: *const f32,
 }
 
-/// Length of the pieces of k for `count` spikes: whole words, equal, so long that rows have about [`MANY`] spikes of each.
-fn piece(count: usize, rows: Rows) -> usize {
-    let longest = (MANY * rows.m * rows.k / count.max(1)).next_power_of_two().clamp(PIECE, DEPTH);
-    rows.k.div_ceil(rows.k.div_ceil(longest).max(1)).next_multiple_of(64)
+/// Length of the pieces of k for `m` rows with `count` entries: whole words, equal, so long that rows have about [`MANY`] of each.
+pub(super) fn piece(m: usize, k: usize, count: usize) -> usize {
+    let longest = (MANY * m * k / count.max(1)).next_power_of_two().clamp(PIECE, DEPTH);
+    k.div_ceil(k.div_ceil(longest).max(1)).next_multiple_of(64)
 }
 
 thread_local! {
@@ -209,7 +209,7 @@ impl Scratch {
                     self.unpack(rows);
                     return matmul::dense(&self.of_numbers(p));
                 }
-                self.piece = piece(count, rows);
+                self.piece = piece(rows.m, rows.k, count);
                 self.entries.clear();
                 self.entries.reserve(count + SLACK);
             }
