@@ -54,7 +54,7 @@ fn training(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
         runner.initialize(job, &ready, &mut weights, Some(data))?;
         let times = measure(&mut ready, &mut weights, job, data, batch)?;
         report.metrics.push((format!("{name}.compile_ms"), 1e3 * ready.seconds));
-        let bytes = ready.engine.program().plan.bytes();
+        let bytes = ready.engine.program().plan.bytes(runner.pool.threads());
         report.metrics.push((format!("{name}.memory_mb"), bytes as f64 / 1e6));
         report.metrics.extend(times.into_iter().map(|(what, ms)| (format!("{name}.{what}"), ms)));
     }

@@ -155,21 +155,28 @@ fn check(file: &Path, memory: bool, common: &Common) -> Result<Vec<JobReport>, F
         };
         let batch = data.as_ref().map_or(1, |(s, _)| job.batch.min(s.train.samples).max(1));
         let (_, program) = runner.program(job, purpose, batch, known)?;
-        report::out(&format!("{:?} {}: {}\n", job.kind, runner.model(job).name, memory_text(&program.plan)));
+        report::out(&format!(
+            "{:?} {}: {}\n",
+            job.kind,
+            runner.model(job).name,
+            memory_text(&program.plan, runner.pool.threads())
+        ));
     }
     Ok(Vec::new())
 }
 
-fn memory_text(plan: &snn_runtime::program::MemoryPlan) -> String {
+fn memory_text(plan: &snn_runtime::program::MemoryPlan, threads: usize) -> String {
     let mb = |floats: usize| floats as f64 * 4e-6;
     format!(
-        "{:.2} MB (parameters {:.2}, optimizer {:.2}, shared {:.2}, {} shards of {:.2})",
-        plan.bytes() as f64 / 1e6,
+        "{:.2} MB (parameters {:.2}, optimizer {:.2}, shared {:.2}, {} shards of {:.2}, {} threads of {:.2})",
+        plan.bytes(threads) as f64 / 1e6,
         mb(plan.param_floats),
         mb(plan.slot_floats),
         mb(plan.shared_floats),
         plan.shards,
         mb(plan.shard_floats),
+        plan.locals(threads),
+        mb(plan.local_floats),
     )
 }
 

@@ -1,7 +1,7 @@
 //! The `#[repr(C)]` contract between generated code and the runtime, with size assertions.
 //!
 //! Generated code gets one pointer to a [`Ctx`] and touches only memory that the program's memory plan names: offsets
-//! into the four regions, in f32 units. It never allocates, never unwinds, never keeps the pointer.
+//! into the regions, in f32 units. It never allocates, never unwinds, never keeps the pointer.
 
 /// Number of run-time scalars; see [`Scalar`].
 pub const SCALARS: usize = 8;
@@ -51,6 +51,8 @@ pub struct Ctx {
     /// Buffers of this shard: inputs, sequences, tape. In a phase that runs once: those of shard 0; shard `s` begins
     /// `s * shard_stride` floats later.
     pub shard: *mut f32,
+    /// Buffers that this thread has for one shard at a time, in a row of phases that a shard goes through without a break.
+    pub local: *mut f32,
     /// Index of this shard.
     pub shard_idx: u64,
     /// Shards that run in this call: those that hold at least one sample.
@@ -68,6 +70,6 @@ pub struct Ctx {
 /// A compiled phase.
 pub type PhaseFn = unsafe extern "C" fn(*const Ctx);
 
-const _: () = assert!(size_of::<Ctx>() == 9 * 8 + SCALARS * 4);
-const _: () = assert!(std::mem::offset_of!(Ctx, shard_idx) == 32);
-const _: () = assert!(std::mem::offset_of!(Ctx, scalars) == 72);
+const _: () = assert!(size_of::<Ctx>() == 10 * 8 + SCALARS * 4);
+const _: () = assert!(std::mem::offset_of!(Ctx, shard_idx) == 40);
+const _: () = assert!(std::mem::offset_of!(Ctx, scalars) == 80);

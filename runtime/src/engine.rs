@@ -4,6 +4,7 @@
 //! each `[time?][index]`; an output comes back as `[time?, sample?, index…]` of the valid samples only.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use ndarray::{ArrayD, IxDyn};
@@ -103,9 +104,6 @@ impl Given<'_> {
     }
 }
 
-/// Floats of all shards below which a batch is done before other threads have woken up.
-const SMALL: usize = 1 << 19;
-
 /// Stands for the first data input of a program, whatever the model calls it.
 pub const INPUT: &str = "";
 
@@ -156,12 +154,32 @@ impl SectionTimes {
     }
 }
 
+/// Nanoseconds that threads spent in each section of a row of phases.
+#[derive(Default)]
+struct Spent([AtomicU64; 3]);
+
+impl Spent {
+    fn add(&self, section: Section, started: Instant) {
+        self.0[section as usize].fetch_add(started.elapsed().as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// Gives each section its share of what went by on the clock.
+    fn share(self, times: &mut SectionTimes, seconds: f64) {
+        let spent = self.0.map(|nanos| nanos.into_inner() as f64);
+        let all: f64 = spent.iter().sum::<f64>().max(1.0);
+        for section in [Section::Forward, Section::Backward, Section::Update] {
+            times.add(section, seconds * spent[section as usize] / all);
+        }
+    }
+}
+
 /// A program with its memory and threads.
 pub struct Engine {
     program: Arc<Program>,
     pool: Arc<Pool>,
     shared: AlignedBuf,
     shards: AlignedBuf,
+    locals: AlignedBuf,
     /// Samples of the last call.
     count: usize,
 }
@@ -179,16 +197,19 @@ impl Engine {
                 Region::Slot => plan.slot_floats,
                 Region::Shared => plan.shared_floats,
                 Region::Shard => plan.shard_floats,
+                Region::Local => plan.local_floats,
             };
             let end = buffer.offset + buffer.len(plan.shard_batch);
             assert!(end <= floats, "buffer {} ends at {end}, its region at {floats}", buffer.name);
         }
-        assert!(plan.shard_floats.is_multiple_of(16), "shards begin on cache lines");
+        let aligned = plan.shard_floats.is_multiple_of(16) && plan.local_floats.is_multiple_of(16);
+        assert!(aligned, "shards begin on cache lines");
         assert!(plan.shard_batch > 0 && plan.shards > 0, "a batch has samples");
         let shared = AlignedBuf::zeroed(plan.shared_floats)?;
         let all = plan.shard_floats.saturating_mul(plan.shards);
         let shards = AlignedBuf::zeroed(all)?;
-        Ok(Engine { program, pool, shared, shards, count: 0 })
+        let locals = AlignedBuf::zeroed(plan.local_floats.saturating_mul(plan.locals(pool.threads())))?;
+        Ok(Engine { program, pool, shared, shards, locals, count: 0 })
     }
 
     /// The program.
@@ -233,7 +254,6 @@ impl Engine {
         assert!(weights.param.len() >= plan.param_floats, "parameters of another model");
         assert!(weights.slot.len() >= plan.slot_floats, "optimizer state of another model");
         let started = Instant::now();
-        let is_small = plan.shard_floats * plan.shards < SMALL;
         self.count = call.count;
         let shards = call.count.div_ceil(plan.shard_batch);
         for binding in &program.inputs {
@@ -257,12 +277,14 @@ impl Engine {
             slot: weights.slot.as_mut_ptr(),
             shared: self.shared.as_mut_ptr(),
             shards: self.shards.as_mut_ptr(),
+            locals: self.locals.as_mut_ptr(),
         };
         let ctx = |shard: usize| Ctx {
             param: regions.param,
             slot: regions.slot,
             shared: regions.shared,
             shard: regions.shard(shard * plan.shard_floats),
+            local: regions.locals,
             shard_idx: shard as u64,
             shards: shards as u64,
             shard_stride: plan.shard_floats as u64,
@@ -271,23 +293,29 @@ impl Engine {
             scalars,
         };
         let alone = Pool::alone();
-        for phase in &program.phases {
+        let pool = if plan.is_small() { &alone } else { &self.pool };
+        for phases in program.phases.chunk_by(|_, next| next.joined) {
             let started = Instant::now();
-            let count = match phase.parallel {
+            let count = match phases[0].parallel {
                 Parallel::Shards => shards,
                 Parallel::Once => 1,
                 Parallel::Parts => PARTS,
             };
-            let pool = if is_small { &alone } else { &self.pool };
-            pool.run(count, |idx| {
-                let of_shard = if phase.parallel == Parallel::Shards { idx } else { 0 };
-                let ctx = Ctx { shard_idx: idx as u64, ..ctx(of_shard) };
-                // SAFETY: the regions are as large as the plan says (asserted above and in `new`) and borrowed alone by
-                // this call; shards of one phase write their own region and their own part of the shared one, parts
-                // of one phase their part of the shared region.
-                unsafe { program.call(phase, &ctx) }
+            let spent = Spent::default();
+            pool.run_by_worker(count, |idx, worker| {
+                let of_shard = if phases[0].parallel == Parallel::Shards { idx } else { 0 };
+                let local = regions.local(worker * plan.local_floats);
+                let ctx = Ctx { shard_idx: idx as u64, local, ..ctx(of_shard) };
+                for phase in phases {
+                    let started = Instant::now();
+                    // SAFETY: the regions are as large as the plan says (asserted above and in `new`) and borrowed alone by
+                    // this call; shards of one phase write their own region, that of their thread, and their own
+                    // part of the shared one, parts of one phase their part of the shared region.
+                    unsafe { program.call(phase, &ctx) }
+                    spent.add(phase.section, started);
+                }
             });
-            times.add(phase.section, started.elapsed().as_secs_f64());
+            spent.share(times, started.elapsed().as_secs_f64());
         }
     }
 
@@ -347,8 +375,8 @@ impl Engine {
         match info.region {
             Region::Shared => &self.shared,
             Region::Shard => &self.shards,
-            Region::Param | Region::Slot => {
-                panic!("output {} is a parameter: it belongs to the weights", info.name)
+            Region::Param | Region::Slot | Region::Local => {
+                panic!("output {} lies where nobody keeps it for the caller", info.name)
             }
         }
     }
@@ -385,7 +413,7 @@ impl Engine {
         }
         let start = Regions { shards: self.shards.as_mut_ptr(), ..Regions::default() };
         let alone = Pool::alone();
-        let pool = if stride * shards < SMALL { &alone } else { &self.pool };
+        let pool = if self.program.plan.is_small() { &alone } else { &self.pool };
         pool.run(shards, |shard| {
             // SAFETY: the region of this shard, which nobody else writes; it ends inside the memory of all shards.
             let region = unsafe { std::slice::from_raw_parts_mut(start.shard(shard * stride), stride) };
@@ -412,8 +440,8 @@ impl Engine {
         match info.region {
             Region::Shared => &mut self.shared,
             Region::Shard => &mut self.shards,
-            Region::Param | Region::Slot => {
-                panic!("input {} is a parameter: it belongs to the weights", info.name)
+            Region::Param | Region::Slot | Region::Local => {
+                panic!("input {} lies where nobody can put it", info.name)
             }
         }
     }
@@ -456,12 +484,13 @@ struct Regions {
     slot: *mut f32,
     shared: *mut f32,
     shards: *mut f32,
+    locals: *mut f32,
 }
 
 impl Default for Regions {
     fn default() -> Regions {
         let none = std::ptr::null_mut();
-        Regions { param: none, slot: none, shared: none, shards: none }
+        Regions { param: none, slot: none, shared: none, shards: none, locals: none }
     }
 }
 
@@ -471,6 +500,10 @@ unsafe impl Sync for Regions {}
 impl Regions {
     fn shard(&self, offset: usize) -> *mut f32 {
         self.shards.wrapping_add(offset)
+    }
+
+    fn local(&self, offset: usize) -> *mut f32 {
+        self.locals.wrapping_add(offset)
     }
 }
 

@@ -48,15 +48,21 @@ impl Pool {
     /// Runs `job(0)` … `job(count - 1)`, each once, in any order, and returns when all are done. Inside a job denormals
     /// are zero. A panic in a job reaches the caller.
     pub fn run(&self, count: usize, job: impl Fn(usize) + Sync) {
-        let flushed = |idx| {
+        self.run_by_worker(count, |idx, _| job(idx));
+    }
+
+    /// As [`Pool::run`]; a job also gets the number of its thread, below [`Pool::threads`], which no other job has meanwhile.
+    pub fn run_by_worker(&self, count: usize, job: impl Fn(usize, usize) + Sync) {
+        let flushed = |idx, worker| {
             let _guard = FlushDenormals::enter();
-            job(idx);
+            job(idx, worker);
         };
         match &self.workers {
-            Some(workers) if count > 1 => {
-                workers.install(|| (0..count).into_par_iter().with_max_len(1).for_each(flushed));
-            }
-            _ => (0..count).for_each(flushed),
+            Some(workers) if count > 1 => workers.install(|| {
+                let of_thread = |idx| flushed(idx, rayon::current_thread_index().unwrap_or(0));
+                (0..count).into_par_iter().with_max_len(1).for_each(of_thread);
+            }),
+            _ => (0..count).for_each(|idx| flushed(idx, 0)),
         }
     }
 }

@@ -19,6 +19,8 @@ pub enum Region {
     Shared,
     /// One copy for each shard.
     Shard,
+    /// One copy for each thread: what a shard needs only while it goes from one [`Phase`] to the next that is `joined`.
+    Local,
 }
 
 /// A named buffer of f32, or of spikes in the memory of f32.
@@ -57,6 +59,9 @@ impl BufferInfo {
     }
 }
 
+/// Floats of all shards below which a batch is done by one thread.
+const SMALL: usize = 1 << 19;
+
 /// Index into [`MemoryPlan::buffers`].
 pub type BufferIdx = usize;
 
@@ -77,6 +82,8 @@ pub struct MemoryPlan {
     pub shared_floats: usize,
     /// Floats of region `Shard`, for one shard; a multiple of 16.
     pub shard_floats: usize,
+    /// Floats of region `Local`, for one thread.
+    pub local_floats: usize,
     /// Every buffer.
     pub buffers: Vec<BufferInfo>,
 }
@@ -87,9 +94,20 @@ impl MemoryPlan {
         self.shard_batch * self.shards
     }
 
-    /// Bytes of all regions.
-    pub fn bytes(&self) -> usize {
-        4 * (self.param_floats + self.slot_floats + self.shared_floats + self.shard_floats * self.shards)
+    /// Copies of region `Local` with so many threads.
+    pub fn locals(&self, threads: usize) -> usize {
+        if self.is_small() { 1 } else { threads.min(self.shards) }
+    }
+
+    /// Whether a batch is done before other threads have woken up.
+    pub fn is_small(&self) -> bool {
+        (self.shard_floats + self.local_floats) * self.shards < SMALL
+    }
+
+    /// Bytes of all regions with so many threads.
+    pub fn bytes(&self, threads: usize) -> usize {
+        let for_all = self.param_floats + self.slot_floats + self.shared_floats;
+        4 * (for_all + self.shard_floats * self.shards + self.local_floats * self.locals(threads))
     }
 }
 
@@ -125,6 +143,8 @@ pub struct Phase {
     pub section: Section,
     /// How it runs.
     pub parallel: Parallel,
+    /// Whether it and the phase before are both of shards, and each shard goes on without waiting for the others.
+    pub joined: bool,
     /// The code.
     pub code: PhaseFn,
 }

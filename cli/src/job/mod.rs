@@ -122,11 +122,7 @@ impl<'a> Runner<'a> {
         let Some((idx, part)) = job.data else { return Ok(None) };
         let stream = self.model(job).inputs.first().is_some_and(|i| i.stream);
         if !self.data.contains_key(&(idx, stream)) {
-            let mut split = self.load_data(&self.loaded.checked.program.data[idx])?;
-            if stream {
-                split =
-                    Split { train: split.train.streamed()?.packed(), test: split.test.streamed()?.packed() };
-            }
+            let split = self.load_data(&self.loaded.checked.program.data[idx], stream)?;
             self.data.insert((idx, stream), Arc::new(split));
         }
         let split = self.data[&(idx, stream)].clone();
@@ -134,7 +130,7 @@ impl<'a> Runner<'a> {
         Ok(Some((split, part)))
     }
 
-    fn load_data(&self, data: &hir::Data) -> Result<Split, Failure> {
+    fn load_data(&self, data: &hir::Data, stream: bool) -> Result<Split, Failure> {
         let mut args: Vec<(String, ArgValue)> = Vec::new();
         for (name, value) in &data.args {
             args.push((
@@ -167,7 +163,7 @@ impl<'a> Runner<'a> {
                 None => args.push((name.to_string(), value)),
             }
         }
-        let (mut train, mut test) = source::load(&data.source, &args, &self.loaded.base)?;
+        let (mut train, mut test) = source::load(&data.source, &args, &self.loaded.base, stream)?;
         // A program that is made for one part runs on the other too.
         let spikes = train.spikes && test.spikes;
         (train.spikes, test.spikes) = (spikes, spikes);

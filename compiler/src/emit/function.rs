@@ -171,6 +171,7 @@ impl Frame<'_> {
             Region::Slot => offset_of!(Ctx, slot),
             Region::Shared => offset_of!(Ctx, shared),
             Region::Shard => offset_of!(Ctx, shard),
+            Region::Local => offset_of!(Ctx, local),
         };
         let base = self.field(base);
         let constant = (info.offset + a.offset) as i64 + a.shift as i64 * a.step as i64;

@@ -67,7 +67,13 @@ pub(super) fn program(loops: &Loops, options: &Options) -> Program {
         let code = module.get_finalized_function(id);
         // SAFETY: the function was built with exactly this signature and the convention of the platform's C.
         let code = unsafe { std::mem::transmute::<*const u8, PhaseFn>(code) };
-        Phase { name: phase.name.clone(), section: phase.section, parallel: phase.parallel, code }
+        Phase {
+            name: phase.name.clone(),
+            section: phase.section,
+            parallel: phase.parallel,
+            joined: phase.joined,
+            code,
+        }
     });
     Program {
         phases: phases.collect(),
@@ -97,6 +103,7 @@ fn plan(loops: &Loops) -> MemoryPlan {
         slot_floats: loops.floats.slot,
         shared_floats: loops.floats.shared,
         shard_floats: loops.floats.shard,
+        local_floats: loops.floats.local,
         buffers: loops.buffers.clone(),
     }
 }

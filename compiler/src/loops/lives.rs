@@ -8,16 +8,17 @@ pub type Life = (usize, usize);
 
 impl Program {
     /// Life of each buffer; none if no statement uses it. Positions are statements of phases, in order; in region
-    /// `Shared` they are widened to whole phases, since shards are not at the same statement of a phase.
+    /// `Shared` they are widened to all phases that are joined, since shards are not at the same statement of them.
     pub fn lives(&self) -> Vec<Option<Life>> {
         let mut lives: Vec<Option<Life>> = vec![None; self.buffers.len()];
         let mut at = 0;
-        for phase in &self.phases {
-            let whole = (at, at + phase.body.len().saturating_sub(1));
-            for stmt in &phase.body {
+        for group in self.phases.chunk_by(|_, next| next.joined) {
+            let statements = group.iter().flat_map(|phase| &phase.body);
+            let whole = (at, at + statements.clone().count().saturating_sub(1));
+            for stmt in statements {
                 stmt.accesses(&mut |access, _| {
-                    let shared = self.buffers[access.buffer].region != Region::Shard;
-                    let (from, to) = if shared { whole } else { (at, at) };
+                    let own = matches!(self.buffers[access.buffer].region, Region::Shard | Region::Local);
+                    let (from, to) = if own { (at, at) } else { whole };
                     let life = &mut lives[access.buffer];
                     *life = Some(life.map_or((from, to), |(first, last)| (first.min(from), last.max(to))));
                 });

@@ -64,6 +64,8 @@ pub struct Floats {
     pub shared: usize,
     /// One shard.
     pub shard: usize,
+    /// One thread.
+    pub local: usize,
 }
 
 /// A function of machine code.
@@ -75,6 +77,8 @@ pub struct Phase {
     pub section: Section,
     /// Once, or for each shard.
     pub parallel: Parallel,
+    /// See [`snn_runtime::program::Phase::joined`].
+    pub joined: bool,
     /// In order.
     pub body: Vec<Stmt>,
 }

@@ -5,16 +5,17 @@ use std::fmt::{self, Display, Formatter, Write};
 
 impl Display for Program {
     fn fmt(&self, f: &mut Formatter) -> fmt::Result {
-        let bytes =
-            4 * (self.floats.param + self.floats.slot + self.floats.shared + self.floats.shard * self.shards);
+        let for_all = self.floats.param + self.floats.slot + self.floats.shared + self.floats.local;
+        let bytes = 4 * (for_all + self.floats.shard * self.shards);
         writeln!(
             f,
-            "memory {bytes} bytes: param {}, slot {}, shared {}, {} shards of {} (floats); {} samples a shard, {} steps",
+            "memory {bytes} bytes: param {}, slot {}, shared {}, {} shards of {}, a thread {} (floats); {} samples a shard, {} steps",
             self.floats.param,
             self.floats.slot,
             self.floats.shared,
             self.shards,
             self.floats.shard,
+            self.floats.local,
             self.shard_batch,
             self.steps
         )?;
@@ -26,7 +27,8 @@ impl Display for Program {
             writeln!(f, "buf{idx} {:?}+{} [{}]{form}   ; {}", b.region, b.offset, axes.join(", "), b.name)?;
         }
         for phase in &self.phases {
-            writeln!(f, "\nphase {} ({:?}, {:?}) {{", phase.name, phase.section, phase.parallel)?;
+            let joined = if phase.joined { ", joined" } else { "" };
+            writeln!(f, "\nphase {} ({:?}, {:?}{joined}) {{", phase.name, phase.section, phase.parallel)?;
             for stmt in &phase.body {
                 self.stmt(f, stmt, 1)?;
             }

@@ -16,6 +16,7 @@ pub fn verify(program: &Program) -> Result<(), String> {
             Region::Slot => program.floats.slot,
             Region::Shared => program.floats.shared,
             Region::Shard => program.floats.shard,
+            Region::Local => program.floats.local,
         };
         if end > limit || buffer.offset % 16 != 0 {
             return Err(format!("buffer {} lies at {}..{end} of {limit}", buffer.name, buffer.offset));
@@ -238,6 +239,7 @@ mod tests {
                 name: "p".into(),
                 section: Section::Forward,
                 parallel: Parallel::Shards,
+                joined: false,
                 body,
             }],
             buffers: vec![buffer("x", 0), buffer("mid", 16), buffer("y", 32)],

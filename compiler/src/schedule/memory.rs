@@ -12,7 +12,7 @@ use crate::loops::{Floats, Program};
 pub(super) fn plan(program: &mut Program) {
     let lives = program.lives();
     let pinned = program.bound();
-    let mut sizes = [0; 4];
+    let mut sizes = [0; 5];
     for (info, _) in program.buffers.iter_mut().zip(&pinned).filter(|(_, pinned)| **pinned) {
         let end = &mut sizes[info.region as usize];
         info.offset = *end;
@@ -41,8 +41,8 @@ pub(super) fn plan(program: &mut Program) {
         *end = (*end).max((offset + len).next_multiple_of(ALIGN));
         placed.push(idx);
     }
-    let [param, slot, shared, shard] = sizes;
-    program.floats = Floats { param, slot, shared, shard };
+    let [param, slot, shared, shard, local] = sizes;
+    program.floats = Floats { param, slot, shared, shard, local };
 }
 
 /// The first place of `len` floats from `start` on beside what is taken (sorted).

@@ -4,9 +4,11 @@
 //! and these are added once. Pointwise values on the same axes fuse into one nest as far as their operands allow; only what
 //! another statement reads gets a buffer. `phases` and `block` decide the order and the fusion, `scan` makes the time loops,
 //! `statement` and `reduce` everything that is no nest, `nest` the instructions, `layout` the buffers, `spikes` which of them are bits,
-//! `weights` which products get weights in another form, `parts` which loops all threads share, `memory` where buffers lie.
+//! `weights` which products get weights in another form, `parts` which loops all threads share, `groups` which phases a shard goes
+//! through without a break, `memory` where buffers lie.
 
 mod block;
+mod groups;
 mod layout;
 mod memory;
 mod nest;
@@ -59,6 +61,7 @@ pub fn loops(net: &Net) -> Program {
     spikes::pack(&mut program, &inputs);
     weights::prepare(&mut program);
     parts::spread(&mut program);
+    groups::join(&mut program);
     memory::plan(&mut program);
     debug_assert_eq!(crate::loops::verify::verify(&program), Ok(()));
     program
@@ -179,7 +182,7 @@ impl Scheduler<'_> {
             }
         }
         let name = format!("{}{p}", format!("{:?}", planned.section).to_lowercase());
-        Phase { name, section: planned.section, parallel: planned.parallel, body }
+        Phase { name, section: planned.section, parallel: planned.parallel, joined: false, body }
     }
 
     fn nest(&self, domain: &Domain, works: &[Work]) -> Stmt {

@@ -59,13 +59,14 @@ fn split(phase: Phase, buffers: &[BufferInfo]) -> Vec<Phase> {
         name: if at == 0 { phase.name.clone() } else { format!("{} {at}", phase.name) },
         section: phase.section,
         parallel,
+        joined: false,
         body,
     });
     named.collect()
 }
 
 /// Whether two statements touch the same buffer and one of them writes it.
-fn depend(a: &Stmt, b: &Stmt) -> bool {
+pub(super) fn depend(a: &Stmt, b: &Stmt) -> bool {
     let uses = |stmt: &Stmt| {
         let mut uses = Vec::new();
         stmt.accesses(&mut |access, how| uses.push((access.buffer, how != Use::Read)));

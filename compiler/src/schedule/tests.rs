@@ -99,7 +99,7 @@ fn nests_do_not_grow_without_a_reason() {
         let y = net.graph.pointwise(Pw::Add, &[x, c]);
         output(&mut net, &format!("y{k}"), y);
     }
-    assert_eq!(loops(&net).phases[0].body.len(), 3);
+    assert_eq!(loops(&net).phases[0].body.len(), 2);
 }
 
 #[test]

@@ -83,7 +83,9 @@ fn phase_before(program: &mut Program, p: usize) -> bool {
     }
     let section = program.phases[p].section;
     let name = format!("{} weights", program.phases[p].name);
-    program.phases.insert(p, Phase { name, section, parallel: Parallel::Once, body: Vec::new() });
+    program
+        .phases
+        .insert(p, Phase { name, section, parallel: Parallel::Once, joined: false, body: Vec::new() });
     true
 }
 

@@ -27,8 +27,14 @@ const SOURCES: &[(&str, &[&str], &[&str])] = &[
 /// Reads the data of `std.data.<source>(args)` and splits them into those that train and those that test.
 ///
 /// Files are relative to `base_dir`. `split` is the share that trains (0.8), chosen by `seed` (0); `scale` divides the
-/// inputs (255 for `idx`, 1 otherwise). E0910 if an argument is missing, unknown or wrong.
-pub fn load(source: &str, args: &[(String, ArgValue)], base_dir: &Path) -> Result<(Dataset, Dataset)> {
+/// inputs (255 for `idx`, 1 otherwise). With `stream` the first axis of samples is the steps, and spikes are kept as bits
+/// ([`Dataset::streamed`], [`Dataset::packed`]). E0910 if an argument is missing, unknown or wrong.
+pub fn load(
+    source: &str,
+    args: &[(String, ArgValue)],
+    base_dir: &Path,
+    stream: bool,
+) -> Result<(Dataset, Dataset)> {
     let name = source.strip_prefix("std.data.").unwrap_or(source);
     let Some(&(source, needed, allowed)) = SOURCES.iter().find(|(source, ..)| *source == name) else {
         let names = Vec::from_iter(SOURCES.iter().map(|(source, ..)| *source)).join(", ");
@@ -74,6 +80,10 @@ pub fn load(source: &str, args: &[(String, ArgValue)], base_dir: &Path) -> Resul
             *value = (f64::from(*value) / scale) as f32;
         }
         dataset.check_finite()?;
+    }
+    if stream {
+        // Before they are split: then two copies are of bits.
+        dataset = dataset.streamed()?.packed();
     }
     Ok(dataset.split(split, seed as u64))
 }
@@ -228,9 +238,10 @@ mod tests {
 
     #[test]
     fn digits_split_as_asked() {
-        let (train, test) = load("std.data.digits", &[], Path::new("")).unwrap();
+        let (train, test) = load("std.data.digits", &[], Path::new(""), false).unwrap();
         assert_eq!((train.samples, test.samples, train.target_width()), (1438, 359, 10));
-        let (other, _) = load("digits", &args(&[("split", "0.5"), ("seed", "1")]), Path::new("")).unwrap();
+        let (other, _) =
+            load("digits", &args(&[("split", "0.5"), ("seed", "1")]), Path::new(""), false).unwrap();
         assert_eq!(other.samples, 899);
     }
 
@@ -241,7 +252,7 @@ mod tests {
         fs::write(folder.join("l"), [0, 0, 8, 1, 0, 0, 0, 2, 0, 3]).unwrap();
         fs::write(folder.join("short"), [0, 0, 8, 1, 0, 0, 0, 1, 0]).unwrap();
         let sorted = |source, list: &[_]| {
-            let (mut x, n) = load(source, &args(list), &folder)
+            let (mut x, n) = load(source, &args(list), &folder, false)
                 .map(|(train, _)| (train.x.clone(), train.target_width()))?;
             x.sort_by(f32::total_cmp);
             Ok::<_, RuntimeError>((x, n))
@@ -260,7 +271,8 @@ mod tests {
         fs::write(folder.join("y.npy"), npy::tests::file("<f4", "False", "(2, 3)", &[0; 24])).unwrap();
         assert_eq!(sorted("npy", &[("x", "x.npy"), ("y", "y.npy"), all]).unwrap(), (vec![7.0, 9.0], 3));
         fs::write(folder.join("t.csv"), "a,l\n1,x\n2,y\n").unwrap();
-        let (train, _) = load("csv", &args(&[("file", "t.csv"), ("label", "1"), all]), &folder).unwrap();
+        let (train, _) =
+            load("csv", &args(&[("file", "t.csv"), ("label", "1"), all]), &folder, false).unwrap();
         assert!(matches!(train.target, Target::Classes { n: 2, names: Some(_), .. }));
         fs::remove_dir_all(folder).unwrap();
     }
@@ -268,7 +280,7 @@ mod tests {
     #[test]
     fn wrong_arguments_are_errors_with_help() {
         let fails = |source, list: &[_]| {
-            let error = load(source, &args(list), Path::new("")).unwrap_err();
+            let error = load(source, &args(list), Path::new(""), false).unwrap_err();
             assert!(error.code == "E0910" && error.help.is_some(), "{error}");
         };
         fails("mnist", &[]);

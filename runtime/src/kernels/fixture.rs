@@ -31,7 +31,7 @@ fn bind(names: &[(&str, usize)]) -> Vec<Binding> {
 }
 
 fn phase(name: &str, section: Section, parallel: Parallel, code: PhaseFn) -> Phase {
-    Phase { name: name.into(), section, parallel, code }
+    Phase { name: name.into(), section, parallel, joined: false, code }
 }
 
 /// # Safety
@@ -165,6 +165,7 @@ pub fn logistic_eval<const F: usize, const C: usize, const SB: usize>(shards: us
         slot_floats: 0,
         shared_floats: L::<F, C, SB>::PARAMS + 2,
         shard_floats: L::<F, C, SB>::SHARD,
+        local_floats: 0,
         buffers: vec![
             buffer("w", Region::Param, 0, None, false, &[F, C]),
             buffer("b", Region::Param, F * C, None, false, &[C]),

@@ -17,7 +17,7 @@ use crate::pool::Pool;
 use crate::program::Program;
 
 fn digits() -> (Dataset, Dataset) {
-    source::load("digits", &[("split".into(), ArgValue::Num(0.8))], Path::new("")).unwrap()
+    source::load("digits", &[("split".into(), ArgValue::Num(0.8))], Path::new(""), false).unwrap()
 }
 
 fn settings(epochs: usize) -> Settings {

@@ -104,6 +104,7 @@ struct Memory {
     slot: Vec<f32>,
     shared: Vec<f32>,
     shard: Vec<f32>,
+    local: Vec<f32>,
 }
 
 impl Memory {
@@ -115,18 +116,25 @@ impl Memory {
             slot: vec![f32::NAN; plan.slot_floats],
             shared: vec![f32::NAN; plan.shared_floats],
             shard: vec![f32::NAN; plan.shard_floats * plan.shards],
+            local: vec![f32::NAN; plan.local_floats * plan.shards],
         }
     }
 
     fn at(&mut self, program: &Program, buffer: usize, shard: usize) -> &mut [f32] {
         let plan = &program.plan;
         let info: &BufferInfo = &plan.buffers[buffer];
-        let at = info.offset + if info.region == Region::Shard { shard * plan.shard_floats } else { 0 };
+        let at = info.offset
+            + match info.region {
+                Region::Shard => shard * plan.shard_floats,
+                Region::Local => shard * plan.local_floats,
+                _ => 0,
+            };
         let region = match info.region {
             Region::Param => &mut self.param,
             Region::Slot => &mut self.slot,
             Region::Shared => &mut self.shared,
             Region::Shard => &mut self.shard,
+            Region::Local => &mut self.local,
         };
         &mut region[at..at + info.len(plan.shard_batch)]
     }
@@ -165,6 +173,7 @@ impl Memory {
                     slot: self.slot.as_mut_ptr(),
                     shared: self.shared.as_mut_ptr(),
                     shard: self.shard[shard * plan.shard_floats..].as_mut_ptr(),
+                    local: self.local[shard * plan.local_floats..].as_mut_ptr(),
                     shard_idx: idx as u64,
                     shards: shards as u64,
                     shard_stride: plan.shard_floats as u64,

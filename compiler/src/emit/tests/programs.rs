@@ -132,7 +132,8 @@ fn memory_is_shared_by_what_does_not_live_together() {
     }
     output(&mut net, x);
     let loops = schedule::loops(&net);
-    assert_eq!(loops.floats.shard, 4 * 400, "input, output and two between them");
+    assert_eq!(loops.floats.shard, 2 * 400, "input and output");
+    assert_eq!(loops.floats.local, 2 * 400, "two between them, which only one phase needs");
     check(&net);
 }
 
