@@ -4,6 +4,7 @@ use crate::analyze::{self, Overrides};
 use crate::diag::Diagnostics;
 use crate::hir::constant::ConstEnv;
 use crate::hir::{self, Job, JobKind, Model};
+use crate::loops::cost::Cost;
 use crate::net::{Net, Output, Sink};
 use crate::source::{FileId, Sources};
 use crate::step::StepFn;
@@ -205,7 +206,17 @@ fn backward(
 /// Machine code of a net.
 pub fn compile(net: &Net, options: &Options) -> Program {
     let loops = schedule::loops(net);
-    emit::program(&loops, &emit::Options { vector: options.vector, strict: options.strict, native: true })
+    emit::program(&loops, &emit_options(options, false))
+}
+
+/// The same code, which also measures its statements ([`snn_runtime::kernels::laps`]), and what these have to do.
+pub fn compile_timed(net: &Net, options: &Options) -> (Program, Vec<Cost>) {
+    let loops = schedule::loops(net);
+    (emit::program(&loops, &emit_options(options, true)), loops.costs())
+}
+
+fn emit_options(options: &Options, laps: bool) -> emit::Options {
+    emit::Options { vector: options.vector, strict: options.strict, native: true, laps }
 }
 
 /// A stage whose text can be asked for.

@@ -11,6 +11,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::TargetIsa;
 use snn_runtime::abi::Ctx;
+use snn_runtime::kernels::laps::START;
 use snn_runtime::program::{Parallel, Region};
 use std::collections::BTreeMap;
 use std::mem::offset_of;
@@ -20,7 +21,7 @@ pub(super) fn phase(
     loops: &Loops,
     idx: usize,
     isa: &dyn TargetIsa,
-    vector: bool,
+    (vector, laps): (bool, bool),
     imports: &mut dyn Imports,
 ) -> Function {
     let mut signature = Signature::new(call_conv(isa));
@@ -43,9 +44,13 @@ pub(super) fn phase(
         ctx,
         step: None,
         scratch: None,
+        lap: laps.then(|| loops.statements_before(idx)),
         functions: BTreeMap::new(),
         isa,
     };
+    if laps {
+        f.press(START);
+    }
     for stmt in &loops.phases[idx].body {
         f.stmt(stmt);
     }
@@ -72,6 +77,8 @@ pub(super) struct Frame<'a> {
     pub step: Option<Value>,
     /// Memory of this call, if it needs some.
     pub scratch: Option<StackSlot>,
+    /// Number of the next statement, if statements are timed.
+    lap: Option<usize>,
     functions: BTreeMap<&'static str, FuncRef>,
     isa: &'a dyn TargetIsa,
 }
@@ -185,6 +192,19 @@ impl Frame<'_> {
             address = self.plus_times(address, step, 4 * a.step as i64);
         }
         address
+    }
+
+    /// Ends the lap of a statement that is no time loop, if statements are timed.
+    pub fn end_lap(&mut self) {
+        if let Some(lap) = self.lap {
+            self.press(lap as u64);
+            self.lap = Some(lap + 1);
+        }
+    }
+
+    fn press(&mut self, lap: u64) {
+        let lap = self.int(lap as i64);
+        self.call("snn_lap", &[types::I64], None, &[lap]);
     }
 
     /// Calls a function of the runtime.

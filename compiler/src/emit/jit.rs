@@ -53,7 +53,7 @@ pub(super) fn program(loops: &Loops, options: &Options) -> Program {
     let mut ctx = module.make_context();
     for (idx, phase) in loops.phases.iter().enumerate() {
         let mut imports = ByModule { module: &mut module, known: &known };
-        ctx.func = function::phase(loops, idx, isa.as_ref(), options.vector, &mut imports);
+        ctx.func = function::phase(loops, idx, isa.as_ref(), (options.vector, options.laps), &mut imports);
         let id = module.declare_function(&phase.name, Linkage::Export, &ctx.func.signature);
         let id = id.expect("emit: phases have names of their own");
         if let Err(error) = module.define_function(id, &mut ctx) {

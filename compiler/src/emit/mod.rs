@@ -27,6 +27,8 @@ pub struct Options {
     pub strict: bool,
     /// Use all that this machine has; otherwise what every machine of its kind has. Results are the same.
     pub native: bool,
+    /// Press the watch of [`snn_runtime::kernels::laps`] after each statement, numbered as [`Loops::costs`] has them.
+    pub laps: bool,
 }
 
 /// Machine code for this machine.
@@ -39,7 +41,7 @@ pub fn clif_text(loops: &Loops) -> String {
     let isa = fixed_isa();
     let mut text = String::new();
     for (idx, phase) in loops.phases.iter().enumerate() {
-        let func = function::phase(loops, idx, isa.as_ref(), true, &mut ByName);
+        let func = function::phase(loops, idx, isa.as_ref(), (true, false), &mut ByName);
         text.push_str(&format!("; {}\n{}\n", phase.name, func.display()));
     }
     text
@@ -51,7 +53,7 @@ pub fn asm_text(loops: &Loops) -> String {
     let mut text = String::new();
     for (idx, phase) in loops.phases.iter().enumerate() {
         let mut ctx = cranelift_codegen::Context::new();
-        ctx.func = function::phase(loops, idx, isa.as_ref(), true, &mut ByName);
+        ctx.func = function::phase(loops, idx, isa.as_ref(), (true, false), &mut ByName);
         ctx.set_disasm(true);
         let compiled = ctx.compile(isa.as_ref(), &mut Default::default());
         let code = compiled.expect("emit: verified code compiles").vcode.clone().unwrap_or_default();

@@ -12,17 +12,24 @@ use std::mem::offset_of;
 impl Frame<'_> {
     /// A statement.
     pub fn stmt(&mut self, stmt: &Stmt) {
+        if let Stmt::Steps { reverse, body } = stmt {
+            let steps = self.loops.steps as i64;
+            return self.repeat(steps, 1, *reverse, |f, step| {
+                let outer = f.step.replace(step);
+                for stmt in body {
+                    f.stmt(stmt);
+                }
+                f.step = outer;
+            });
+        }
+        self.work(stmt);
+        self.end_lap();
+    }
+
+    /// A statement that is no time loop.
+    fn work(&mut self, stmt: &Stmt) {
         match stmt {
-            Stmt::Steps { reverse, body } => {
-                let steps = self.loops.steps as i64;
-                self.repeat(steps, 1, *reverse, |f, step| {
-                    let outer = f.step.replace(step);
-                    for stmt in body {
-                        f.stmt(stmt);
-                    }
-                    f.step = outer;
-                });
-            }
+            Stmt::Steps { .. } => unreachable!("a time loop"),
             Stmt::Nest { rows, width, body } => self.nest(*rows, *width, body),
             Stmt::MatMul { size, a, b, tiles, c } => self.matmul(*size, a, b, tiles.as_ref(), c),
             Stmt::Tile { rows, width, src, dst } => self.turned("snn_tile_columns", *rows, *width, src, dst),

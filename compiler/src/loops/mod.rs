@@ -22,6 +22,7 @@
 //!
 //! No Cranelift here: a second emitter reads the same program.
 
+pub mod cost;
 pub mod lives;
 pub mod print;
 pub mod verify;

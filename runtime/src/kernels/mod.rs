@@ -6,9 +6,11 @@
 pub mod bits;
 mod events;
 pub mod functions;
+pub mod laps;
 pub mod matmul;
 pub mod random;
 pub mod reference;
+pub mod roofline;
 pub mod shards;
 pub mod spikes;
 mod vector;
@@ -51,6 +53,7 @@ pub fn symbols(strict: bool) -> Vec<(&'static str, *const u8)> {
         ("snn_matmul_shards", of_shards as *const u8),
         ("snn_turn_spikes", bits::snn_turn_spikes as bits::TurnFn as *const u8),
         ("snn_tile_columns", spikes::snn_tile_columns as spikes::TileFn as *const u8),
+        ("snn_lap", laps::snn_lap as laps::LapFn as *const u8),
         ("snn_swap_axes", matmul::snn_swap_axes as matmul::SwapFn as *const u8),
         ("snn_uniform_row", random::snn_uniform_row as random::RowFn as *const u8),
         ("snn_gaussian_row", random::snn_gaussian_row as random::RowFn as *const u8),

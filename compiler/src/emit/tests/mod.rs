@@ -201,9 +201,9 @@ fn of_shard(a: &Array<f32>, shard: usize, program: &Program) -> Vec<f32> {
 }
 
 const ENGINES: [Options; 3] = [
-    Options { vector: true, strict: true, native: true },
-    Options { vector: false, strict: true, native: true },
-    Options { vector: true, strict: true, native: false },
+    Options { vector: true, strict: true, native: true, laps: false },
+    Options { vector: false, strict: true, native: true, laps: false },
+    Options { vector: true, strict: true, native: false, laps: false },
 ];
 
 /// Compares all results of a net, on data that looks random.

@@ -5,17 +5,22 @@
 //! [`BLOCKS`] blocks, in wall and in CPU time of the whole process. On a machine with other work, CPU time of one thread is the
 //! one to trust.
 
+mod loops;
+
 use crate::job::{Ready, Runner, facts};
 use crate::load::Failure;
 use crate::report::JobReport;
 use cpu_time::ProcessTime;
 use snn_compiler::hir::{Job, JobKind};
-use snn_compiler::pipeline::Purpose;
+use snn_compiler::pipeline::{self, Purpose};
 use snn_runtime::abi::{SCALARS, Scalar};
 use snn_runtime::data::Dataset;
 use snn_runtime::data::batch::Batcher;
-use snn_runtime::engine::{Call, SectionTimes, Weights};
+use snn_runtime::engine::{Call, Engine, SectionTimes, Weights};
+use snn_runtime::kernels::{laps, roofline::Roofline};
+use snn_runtime::pool::Pool;
 use snn_runtime::rng;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Seconds of a block.
@@ -48,6 +53,12 @@ fn training(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
     let data = &split.train;
     let batch = job.batch.min(data.samples).max(1);
     report.metrics.push(("batch".to_string(), batch as f64));
+    let roofline = Roofline::measure();
+    report.metrics.push(("machine.gop_per_s".to_string(), 1e-9 * roofline.operations));
+    for (bytes, rate) in &roofline.bandwidth {
+        report.metrics.push((format!("machine.gb_per_s.{:.0}_kib", bytes / 1024.0), 1e-9 * rate));
+    }
+    let mut tables = String::new();
     for (name, purpose) in [("train", Purpose::Train), ("infer", Purpose::Evaluate)] {
         let mut ready = runner.compile(job, purpose, batch, facts(data))?;
         let mut weights = Weights::zeroed(ready.engine.program())?;
@@ -57,10 +68,67 @@ fn training(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
         let bytes = ready.engine.program().plan.bytes(runner.pool.threads());
         report.metrics.push((format!("{name}.memory_mb"), bytes as f64 / 1e6));
         report.metrics.extend(times.into_iter().map(|(what, ms)| (format!("{name}.{what}"), ms)));
+        let laps = by_loop(runner, &ready, &mut weights, job, data, batch, &roofline)?;
+        tables.push_str(&loops::table(name, &laps, &roofline));
+        for (idx, lap) in laps.iter().enumerate() {
+            let key = format!("{name}.loop {idx:03} {}: {}", lap.cost.phase, lap.cost.what);
+            let numbers = [
+                ("ms", lap.ms),
+                ("operations", lap.cost.operations),
+                ("bytes", lap.cost.bytes),
+                ("bound_ms", lap.bound_ms),
+            ];
+            report.metrics.extend(numbers.map(|(what, number)| (format!("{key}.{what}"), number)));
+        }
     }
     report.seconds.total = start.elapsed().as_secs_f64();
-    report.text = table(&report);
+    report.text = table(&report) + &tables;
     Ok(report)
+}
+
+/// Times of all statements of a program, by the same code with a watch in it.
+fn by_loop(
+    runner: &Runner,
+    ready: &Ready,
+    weights: &mut Weights,
+    job: &Job,
+    data: &Dataset,
+    batch: usize,
+    roofline: &Roofline,
+) -> Result<Vec<loops::Lap>, Failure> {
+    let (program, costs) = pipeline::compile_timed(&ready.staged.net, &runner.options());
+    let mut engine = Engine::new(Arc::new(program), Arc::new(Pool::alone()))?;
+    let mut step = step(&mut engine, weights, job, data, batch)?;
+    let mut times = SectionTimes::default();
+    (0..2).for_each(|_| step(&mut times));
+    laps::take();
+    let one = Instant::now();
+    step(&mut times);
+    let turns = ((BLOCK / one.elapsed().as_secs_f64().max(1e-9)) as usize).clamp(1, 1000);
+    (0..turns).for_each(|_| step(&mut times));
+    let seconds: Vec<f64> = laps::take().into_iter().map(|s| s / (turns + 1) as f64).collect();
+    Ok(loops::laps(costs, &seconds, roofline))
+}
+
+/// A step on the first samples.
+fn step<'a>(
+    engine: &'a mut Engine,
+    weights: &'a mut Weights,
+    job: &'a Job,
+    data: &'a Dataset,
+    batch: usize,
+) -> Result<impl FnMut(&mut SectionTimes) + 'a, Failure> {
+    let mut batcher = Batcher::new(data, engine.program())?;
+    batcher.fill(&(0..batch as u32).collect::<Vec<_>>());
+    let mut updates = 0;
+    Ok(move |times: &mut SectionTimes| {
+        let mut scalars = [0.0; SCALARS];
+        updates += 1;
+        scalars[Scalar::Epochs as usize] = 1.0;
+        scalars[Scalar::Update as usize] = updates as f32;
+        let call = Call { key: rng::key(job.seed, 6, updates), count: batch, scalars };
+        engine.run(weights, &call, &batcher.inputs(), times);
+    })
 }
 
 /// Milliseconds of a step by what they are.
@@ -71,18 +139,8 @@ fn measure(
     data: &Dataset,
     batch: usize,
 ) -> Result<Vec<(&'static str, f64)>, Failure> {
-    let mut batcher = Batcher::new(data, ready.engine.program())?;
-    batcher.fill(&(0..batch as u32).collect::<Vec<_>>());
-    let mut updates = 0;
     let mut times = SectionTimes::default();
-    let mut step = |times: &mut SectionTimes| {
-        let mut scalars = [0.0; SCALARS];
-        updates += 1;
-        scalars[Scalar::Epochs as usize] = 1.0;
-        scalars[Scalar::Update as usize] = updates as f32;
-        let call = Call { key: rng::key(job.seed, 6, updates), count: batch, scalars };
-        ready.engine.run(weights, &call, &batcher.inputs(), times);
-    };
+    let mut step = step(&mut ready.engine, weights, job, data, batch)?;
     (0..2).for_each(|_| step(&mut times));
     let one = Instant::now();
     step(&mut times);
@@ -114,6 +172,7 @@ fn table(report: &JobReport) -> String {
     let mut text = format!("bench {} (batches of {batch}, {} threads)\n", report.model, report.threads);
     text.push_str(&format!("{:<16} {:>12} {:>12}\n", "", "train", "infer"));
     let names = report.metrics.iter().filter_map(|(name, _)| name.strip_prefix("train."));
+    let names = names.filter(|name| !name.starts_with("loop "));
     for name in names {
         let value = |kind: &str| {
             let name = format!("{kind}.{name}");
