@@ -2,7 +2,7 @@
 //!
 //! A buffer that cannot be had is an error with its size, never an abort.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::alloc::{Layout, alloc, dealloc};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
@@ -32,8 +32,13 @@ impl AlignedBuf {
         }
         let layout = layout(len).ok_or_else(|| out_of_memory(len))?;
         // SAFETY: the layout is not empty.
-        let start = unsafe { alloc_zeroed(layout) };
+        let start = unsafe { alloc(layout) };
         let start = NonNull::new(start.cast::<f32>()).ok_or_else(|| out_of_memory(len))?;
+        if layout.align() == PAGE {
+            advise_large_pages(start, layout.size());
+        }
+        // SAFETY: memory of that many floats, of which nobody else knows.
+        unsafe { start.write_bytes(0, len) };
         Ok(AlignedBuf { start, len })
     }
 
@@ -54,8 +59,26 @@ impl AlignedBuf {
 #[repr(align(64))]
 struct Line(#[allow(dead_code)] [u8; ALIGN]);
 
+/// Bytes of a large page, on the processors and systems that have them.
+const PAGE: usize = 2 << 20;
+/// Pages from which a buffer is worth large ones: what it takes up in vain is then little.
+const WORTHWHILE: usize = 2;
+
 fn layout(len: usize) -> Option<Layout> {
-    Layout::from_size_align(len.checked_mul(4)?, ALIGN).ok()
+    let bytes = len.checked_mul(4)?;
+    Layout::from_size_align(bytes, if bytes >= WORTHWHILE * PAGE { PAGE } else { ALIGN }).ok()
+}
+
+/// Asks for large pages before the memory is touched. Tapes and weights are read across rows: with small pages, every few rows are
+/// a page that the processor has to look up.
+fn advise_large_pages(start: NonNull<f32>, bytes: usize) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: an allocation of that many bytes that starts on a page. It is advice: where it is not taken nothing changes.
+    unsafe {
+        libc::madvise(start.as_ptr().cast(), bytes / PAGE * PAGE, libc::MADV_HUGEPAGE);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (start, bytes);
 }
 
 fn out_of_memory(len: usize) -> RuntimeError {

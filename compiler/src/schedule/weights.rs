@@ -1,5 +1,5 @@
-//! Weights in the form in which products want them, made once for all shards: transposed for time loops that read them by columns,
-//! in tiles for spikes.
+//! Weights in the form in which products want them, made once for all shards: transposed for products that read them by columns, in
+//! tiles for spikes.
 //!
 //! Before: `for t { buf7 <- matmul 16x256x256 buf5, buf2 strides [1, 256] }`; after: `buf9 <- axes swapped 256x256 buf2` in a phase that runs
 //! once, and the product reads `buf9 strides [256, 1]`. Correct because parameters change in the update only. After
@@ -27,9 +27,7 @@ pub(super) fn prepare(program: &mut Program) {
     while p < program.phases.len() {
         let mut wanted = Vec::new();
         let phase = &mut program.phases[p];
-        each_product(&mut phase.body, false, &mut |product, in_time| {
-            wanted.extend(form(product, in_time, &program.buffers));
-        });
+        each_product(&mut phase.body, &mut |product| wanted.extend(form(product, &program.buffers)));
         wanted.sort_unstable();
         wanted.dedup();
         if !wanted.is_empty() {
@@ -38,8 +36,8 @@ pub(super) fn prepare(program: &mut Program) {
         for (buffer, form, [rows, width]) in wanted {
             let to = prepared(program, p - 1, buffer, form, [rows, width]);
             let buffers = std::mem::take(&mut program.buffers);
-            each_product(&mut program.phases[p].body, false, &mut |product, in_time| {
-                if self::form(product, in_time, &buffers) == Some((buffer, form, [rows, width])) {
+            each_product(&mut program.phases[p].body, &mut |product| {
+                if self::form(product, &buffers) == Some((buffer, form, [rows, width])) {
                     redirect(product, form, to);
                 }
             });
@@ -49,19 +47,19 @@ pub(super) fn prepare(program: &mut Program) {
     }
 }
 
-/// Calls `f` with every product and whether it is in a time loop.
-fn each_product(body: &mut [Stmt], in_time: bool, f: &mut dyn FnMut(&mut Stmt, bool)) {
+/// Calls `f` with every product.
+fn each_product(body: &mut [Stmt], f: &mut dyn FnMut(&mut Stmt)) {
     for stmt in body {
         match stmt {
-            Stmt::Steps { body, .. } => each_product(body, true, f),
-            Stmt::MatMul { .. } => f(stmt, in_time),
+            Stmt::Steps { body, .. } => each_product(body, f),
+            Stmt::MatMul { .. } => f(stmt),
             _ => {}
         }
     }
 }
 
 /// The weights that a product would rather have in another form, and their rows and columns.
-fn form(product: &Stmt, in_time: bool, buffers: &[BufferInfo]) -> Option<(usize, Form, [usize; 2])> {
+fn form(product: &Stmt, buffers: &[BufferInfo]) -> Option<(usize, Form, [usize; 2])> {
     let Stmt::MatMul { size: [_, k, n], a, b, tiles, .. } = product else { return None };
     let weights = &buffers[b.0.buffer];
     if weights.region != Region::Param || weights.width() != k * n || k * n < MIN_WEIGHTS || tiles.is_some() {
@@ -70,7 +68,7 @@ fn form(product: &Stmt, in_time: bool, buffers: &[BufferInfo]) -> Option<(usize,
     let by_columns = b.1 == [1, *k] && *k > 1;
     let by_spikes = buffers[a.0.buffer].spikes && a.1[1] == 1;
     match (by_columns, by_spikes) {
-        (true, _) if in_time => Some((b.0.buffer, Form::Transposed, [*n, *k])),
+        (true, _) => Some((b.0.buffer, Form::Transposed, [*n, *k])),
         (false, true) => Some((b.0.buffer, Form::Tiles, [*k, *n])),
         _ => None,
     }

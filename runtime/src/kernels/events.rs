@@ -6,7 +6,7 @@
 use super::bits::differing_bits;
 use super::matmul::Product;
 use super::spikes::{TILE, piece};
-use super::vector::{Entry, Vector};
+use super::vector::{Entry, TileRow, Vector};
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 use std::cell::RefCell;
@@ -30,7 +30,7 @@ struct Scratch {
     /// For each row the end of its entries in this piece of k.
     stops: Vec<u32>,
     /// Rows of B of this piece in some columns.
-    tile: Vec<f32>,
+    tile: Vec<TileRow>,
     /// First row of B of this piece.
     first: usize,
 }
@@ -163,7 +163,7 @@ impl Scratch {
     #[inline(always)]
     unsafe fn tiles<V: Vector>(&mut self, p: &Product) {
         let piece = piece(p.m, p.k, self.entries.len());
-        self.tile.resize(piece * TILE, 0.0);
+        self.tile.resize(piece, TileRow::ZERO);
         let mut k0 = 0;
         while k0 < p.k.max(1) {
             let depth = piece.min(p.k - k0);
@@ -196,12 +196,12 @@ impl Scratch {
     #[inline(always)]
     unsafe fn pack(&mut self, p: &Product, (k0, j0): (usize, usize), depth: usize, width: usize) {
         self.first = k0;
-        let tile = &mut self.tile.as_chunks_mut::<TILE>().0[..depth];
+        let tile = &mut self.tile[..depth];
         // SAFETY: elements `k0 .. k0 + depth`, `j0 .. j0 + width` of B.
         unsafe {
             let b = p.b.offset(k0 as isize * p.b_rs + j0 as isize * p.b_cs);
             if p.b_cs == 1 {
-                for (l, row) in tile.iter_mut().enumerate() {
+                for (l, TileRow(row)) in tile.iter_mut().enumerate() {
                     let b = std::slice::from_raw_parts(b.offset(l as isize * p.b_rs), width);
                     row[..width].copy_from_slice(b);
                 }
@@ -211,7 +211,7 @@ impl Scratch {
             for (some, rows) in tile.chunks_mut(16).enumerate() {
                 for j in 0..width {
                     let b = b.offset(j as isize * p.b_cs + 16 * some as isize * p.b_rs);
-                    for (l, row) in rows.iter_mut().enumerate() {
+                    for (l, TileRow(row)) in rows.iter_mut().enumerate() {
                         row[j] = *b.offset(l as isize * p.b_rs);
                     }
                 }
@@ -227,7 +227,7 @@ impl Scratch {
             return;
         }
         // Entries count from the start of k, the tile from the start of the piece.
-        let tile = self.tile.as_ptr().wrapping_sub(self.first * TILE);
+        let tile = self.tile.as_ptr().wrapping_sub(self.first).cast();
         // SAFETY: row `i` of C, columns `j0 .. j0 + width`.
         unsafe {
             let c = p.c.offset(i as isize * p.c_rs + j0 as isize);

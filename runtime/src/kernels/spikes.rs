@@ -6,7 +6,7 @@
 
 use super::bits::{DEPTH, Lists, Rows, SLACK, transpose, words};
 use super::matmul::{self, Product};
-use super::vector::Vector;
+use super::vector::{TileRow, Vector};
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 use std::cell::RefCell;
@@ -116,7 +116,7 @@ pub(super) struct Scratch {
     ends: Vec<u32>,
     /// Length of the pieces of k in which this product is done.
     piece: usize,
-    tile: Vec<f32>,
+    tile: Vec<TileRow>,
     /// Columns as rows.
     turned: Vec<u64>,
     /// Spikes as numbers.
@@ -214,7 +214,7 @@ impl Scratch {
                 self.entries.reserve(count + SLACK);
             }
             self.ends.resize(rows.m, 0);
-            self.tile.resize(DEPTH * TILE, 0.0);
+            self.tile.resize(DEPTH, TileRow::ZERO);
             #[cfg(target_arch = "x86_64")]
             {
                 if is_x86_feature_detected!("avx512f") {
@@ -298,7 +298,7 @@ impl Scratch {
                         (ready.tiles.add((j0 / TILE * p.k + k0) * TILE), TILE as isize)
                     } else if reused || width < TILE {
                         self.copy(p, (k0, j0), depth, width);
-                        (self.tile.as_ptr(), TILE as isize)
+                        (self.tile.as_ptr().cast(), TILE as isize)
                     } else {
                         (p.b.offset(k0 as isize * p.b_rs + j0 as isize), p.b_rs)
                     };
@@ -317,7 +317,7 @@ impl Scratch {
     /// Copies a tile of B to adjacent rows. Columns beyond `width` keep what they had: their sums are not stored.
     #[inline(always)]
     unsafe fn copy(&mut self, p: &Product, (k0, j0): (usize, usize), depth: usize, width: usize) {
-        for (l, row) in self.tile.as_chunks_mut::<TILE>().0[..depth].iter_mut().enumerate() {
+        for (l, TileRow(row)) in self.tile[..depth].iter_mut().enumerate() {
             // SAFETY: element (k0 + l, j0) of B and the `width - 1` after it.
             unsafe {
                 let b = p.b.offset((k0 + l) as isize * p.b_rs + j0 as isize * p.b_cs);

@@ -135,7 +135,7 @@ fn every_vector_width_gives_the_same_bits() {
             c_cs: 1,
             accumulate: false,
         };
-        let (tile, ends) = (vec![0.0; DEPTH * TILE], vec![0; m]);
+        let (tile, ends) = (vec![TileRow::ZERO; DEPTH], vec![0; m]);
         let mut scratch = Scratch {
             entries: Vec::with_capacity(m * k + SLACK),
             ends,
