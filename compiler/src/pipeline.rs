@@ -216,7 +216,13 @@ pub fn compile_timed(net: &Net, options: &Options) -> (Program, Vec<Cost>) {
 }
 
 fn emit_options(options: &Options, laps: bool) -> emit::Options {
-    emit::Options { vector: options.vector, strict: options.strict, native: true, laps }
+    emit::Options {
+        vector: options.vector,
+        strict: options.strict,
+        native: true,
+        wide: emit::wide::Vectors::of_host(),
+        laps,
+    }
 }
 
 /// A stage whose text can be asked for.

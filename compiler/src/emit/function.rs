@@ -1,7 +1,8 @@
 //! One function for a phase: its frame, loops, addresses and calls.
 
 use super::nest::Lanes;
-use super::{Imports, call_conv};
+use super::wide::Vectors;
+use super::{Imports, Options, call_conv};
 use crate::loops::{Access, Program as Loops};
 use cranelift::prelude::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -9,7 +10,7 @@ use cranelift_codegen::ir::{
     AbiParam, BlockArg, ConstantData, FuncRef, Function, InstBuilder, MemFlagsData, Signature, StackSlot,
     Type, UserFuncName, Value, types,
 };
-use cranelift_codegen::isa::TargetIsa;
+use cranelift_codegen::isa::{CallConv, TargetIsa};
 use snn_runtime::abi::Ctx;
 use snn_runtime::kernels::laps::START;
 use snn_runtime::program::{Parallel, Region};
@@ -21,7 +22,7 @@ pub(super) fn phase(
     loops: &Loops,
     idx: usize,
     isa: &dyn TargetIsa,
-    (vector, laps): (bool, bool),
+    options: &Options,
     imports: &mut dyn Imports,
 ) -> Function {
     let mut signature = Signature::new(call_conv(isa));
@@ -39,16 +40,18 @@ pub(super) fn phase(
         loops,
         in_parts,
         imports,
-        vector,
+        vector: options.vector,
+        vectors: options.wide.filter(|_| options.vector),
         lanes: Lanes::Four,
         ctx,
         step: None,
         scratch: None,
-        lap: laps.then(|| loops.statements_before(idx)),
+        kernel_frame: None,
+        lap: options.laps.then(|| loops.statements_before(idx)),
         functions: BTreeMap::new(),
         isa,
     };
-    if laps {
+    if options.laps {
         f.press(START);
     }
     for stmt in &loops.phases[idx].body {
@@ -69,6 +72,8 @@ pub(super) struct Frame<'a> {
     pub in_parts: bool,
     imports: &'a mut dyn Imports,
     pub vector: bool,
+    /// Vectors of kernels.
+    pub vectors: Option<Vectors>,
     /// Lanes that count in the element under construction.
     pub lanes: Lanes,
     /// The context.
@@ -77,6 +82,8 @@ pub(super) struct Frame<'a> {
     pub step: Option<Value>,
     /// Memory of this call, if it needs some.
     pub scratch: Option<StackSlot>,
+    /// Frame of kernels, if there are some.
+    pub kernel_frame: Option<StackSlot>,
     /// Number of the next statement, if statements are timed.
     lap: Option<usize>,
     functions: BTreeMap<&'static str, FuncRef>,
@@ -228,6 +235,15 @@ impl Frame<'_> {
         };
         let call = self.b.ins().call(func, args);
         result.map(|_| self.b.inst_results(call)[0])
+    }
+
+    /// Calls a kernel with its frame.
+    pub fn call_kernel(&mut self, code: &[u8], frame: Value) {
+        // Kernels follow one convention on all systems.
+        let mut signature = Signature::new(CallConv::SystemV);
+        signature.params.push(AbiParam::new(types::I64));
+        let func = self.imports.kernel(self.b.func, code, signature);
+        self.b.ins().call(func, &[frame]);
     }
 
     /// Four times the same number.

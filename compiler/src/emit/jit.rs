@@ -30,6 +30,8 @@ impl Drop for Pages {
 struct ByModule<'a> {
     module: &'a mut JITModule,
     known: &'a [&'static str],
+    /// How many there are.
+    kernels: &'a mut usize,
 }
 
 impl Imports for ByModule<'_> {
@@ -38,6 +40,16 @@ impl Imports for ByModule<'_> {
         assert!(self.known.contains(&name), "emit: the runtime has no {name}");
         let id = self.module.declare_function(name, Linkage::Import, &signature);
         self.module.declare_func_in_func(id.expect("emit: one signature for each name"), func)
+    }
+
+    fn kernel(&mut self, func: &mut Function, code: &[u8], signature: Signature) -> FuncRef {
+        *self.kernels += 1;
+        let name = format!("kernel {}", self.kernels);
+        let id = self.module.declare_function(&name, Linkage::Local, &signature);
+        let id = id.expect("emit: kernels have names of their own");
+        // Constants behind the code are read as whole cache lines.
+        self.module.define_function_bytes(id, 64, code, &[]).expect("emit: a kernel is defined once");
+        self.module.declare_func_in_func(id, func)
     }
 }
 
@@ -49,11 +61,11 @@ pub(super) fn program(loops: &Loops, options: &Options) -> Program {
     let known: Vec<&'static str> = symbols.iter().map(|(name, _)| *name).collect();
     builder.symbols(symbols);
     let mut module = JITModule::new(builder);
-    let mut ids = Vec::new();
+    let (mut ids, mut kernels) = (Vec::new(), 0);
     let mut ctx = module.make_context();
     for (idx, phase) in loops.phases.iter().enumerate() {
-        let mut imports = ByModule { module: &mut module, known: &known };
-        ctx.func = function::phase(loops, idx, isa.as_ref(), (options.vector, options.laps), &mut imports);
+        let mut imports = ByModule { module: &mut module, known: &known, kernels: &mut kernels };
+        ctx.func = function::phase(loops, idx, isa.as_ref(), options, &mut imports);
         let id = module.declare_function(&phase.name, Linkage::Export, &ctx.func.signature);
         let id = id.expect("emit: phases have names of their own");
         if let Err(error) = module.define_function(id, &mut ctx) {

@@ -5,12 +5,14 @@
 
 mod function;
 mod jit;
+mod kernel;
 mod math;
 mod nest;
 mod stages;
 mod stmt;
 #[cfg(test)]
 mod tests;
+pub mod wide;
 
 use crate::loops::Program as Loops;
 use cranelift_codegen::ir::{ExtFuncData, ExternalName, FuncRef, Function, Signature};
@@ -27,6 +29,8 @@ pub struct Options {
     pub strict: bool,
     /// Use all that this machine has; otherwise what every machine of its kind has. Results are the same.
     pub native: bool,
+    /// Nests that allow it in vectors that Cranelift does not have. Results are the same.
+    pub wide: Option<wide::Vectors>,
     /// Press the watch of [`snn_runtime::kernels::laps`] after each statement, numbered as [`Loops::costs`] has them.
     pub laps: bool,
 }
@@ -41,7 +45,7 @@ pub fn clif_text(loops: &Loops) -> String {
     let isa = fixed_isa();
     let mut text = String::new();
     for (idx, phase) in loops.phases.iter().enumerate() {
-        let func = function::phase(loops, idx, isa.as_ref(), (true, false), &mut ByName);
+        let func = function::phase(loops, idx, isa.as_ref(), &TEXT, &mut ByName);
         text.push_str(&format!("; {}\n{}\n", phase.name, func.display()));
     }
     text
@@ -53,7 +57,7 @@ pub fn asm_text(loops: &Loops) -> String {
     let mut text = String::new();
     for (idx, phase) in loops.phases.iter().enumerate() {
         let mut ctx = cranelift_codegen::Context::new();
-        ctx.func = function::phase(loops, idx, isa.as_ref(), (true, false), &mut ByName);
+        ctx.func = function::phase(loops, idx, isa.as_ref(), &TEXT, &mut ByName);
         ctx.set_disasm(true);
         let compiled = ctx.compile(isa.as_ref(), &mut Default::default());
         let code = compiled.expect("emit: verified code compiles").vcode.clone().unwrap_or_default();
@@ -99,9 +103,15 @@ fn isa_for(triple: &str, features: &[&str]) -> OwnedTargetIsa {
     builder.finish(flags()).expect("emit: consistent settings")
 }
 
+/// Texts are the same on every machine, and show what Cranelift makes.
+const TEXT: Options = Options { vector: true, strict: true, native: false, wide: None, laps: false };
+
 /// Gives functions of the runtime to a function under construction.
 trait Imports {
     fn import(&mut self, func: &mut Function, name: &'static str, signature: Signature) -> FuncRef;
+
+    /// A function of its own with that code.
+    fn kernel(&mut self, func: &mut Function, code: &[u8], signature: Signature) -> FuncRef;
 }
 
 /// For texts: the name itself.
@@ -112,6 +122,10 @@ impl Imports for ByName {
         let signature = func.import_signature(signature);
         let name = ExternalName::testcase(name);
         func.import_function(ExtFuncData { name, signature, colocated: false, patchable: false })
+    }
+
+    fn kernel(&mut self, _: &mut Function, _: &[u8], _: Signature) -> FuncRef {
+        unreachable!("texts are without kernels")
     }
 }
 

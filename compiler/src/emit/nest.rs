@@ -59,6 +59,12 @@ impl Frame<'_> {
         if self.in_parts {
             return self.part_of_row(width, body, &starts);
         }
+        if rows > 1 && Stages::of(body, width).is_none() {
+            let roles: Vec<Role> = starts.iter().map(|p| Role::Do(*p)).collect();
+            if self.in_wide_vectors(rows, width, Body { instrs: body, roles: &roles }) {
+                return;
+            }
+        }
         self.repeat(rows as i64, 1, false, |f, row| {
             let pointers: Vec<Option<Value>> = body
                 .iter()
@@ -85,6 +91,9 @@ impl Frame<'_> {
 
     /// The columns of a row.
     pub fn row(&mut self, width: usize, body: Body) {
+        if self.in_wide_vectors(1, width, body) {
+            return;
+        }
         if self.touches_spikes(body) {
             self.columns_of_spikes(width, body);
         } else {

@@ -5,6 +5,7 @@ mod ops;
 mod programs;
 mod scans;
 
+use super::wide::Vectors;
 use super::{Options, jit, program};
 use crate::interp::{self, Array, Call, Inputs};
 use crate::loops;
@@ -201,10 +202,19 @@ fn of_shard(a: &Array<f32>, shard: usize, program: &Program) -> Vec<f32> {
 }
 
 const ENGINES: [Options; 3] = [
-    Options { vector: true, strict: true, native: true, laps: false },
-    Options { vector: false, strict: true, native: true, laps: false },
-    Options { vector: true, strict: true, native: false, laps: false },
+    Options { vector: true, strict: true, native: true, wide: None, laps: false },
+    Options { vector: false, strict: true, native: true, wide: None, laps: false },
+    Options { vector: true, strict: true, native: false, wide: None, laps: false },
 ];
+
+/// All forms of code that this machine can run.
+fn engines() -> Vec<Options> {
+    let of_host = Vectors::of_host();
+    let has = |vectors: &Vectors| of_host.is_some_and(|of_host| vectors.lanes() <= of_host.lanes());
+    let wide = [Vectors::Avx2, Vectors::Avx512].into_iter().filter(has);
+    let wide = wide.map(|vectors| Options { wide: Some(vectors), ..ENGINES[0] });
+    ENGINES.into_iter().chain(wide).collect()
+}
 
 /// Compares all results of a net, on data that looks random.
 #[track_caller]
@@ -219,7 +229,7 @@ fn check_on(net: &Net, data: &Data) {
     let expected = data.interpret(net);
     let loops = schedule::loops(net);
     assert_eq!(loops::verify::verify(&loops), Ok(()));
-    for options in ENGINES {
+    for options in engines() {
         let program = program(&loops, &options);
         let mut memory = Memory::new(&program);
         memory.fill(&program, data);

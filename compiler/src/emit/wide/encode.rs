@@ -1,0 +1,572 @@
+//! Instructions of kernels, through iced-x86. No choice of registers for values: that is in the parent.
+//!
+//! Registers of a kernel: `rdi` its frame, `rsi` its constants, `rcx` bytes of numbers before the columns at hand, `rdx` bytes of
+//! spikes before them, `rax` and `r11` free; the others hold addresses of accesses as far as they go round. The last vector registers
+//! are for intermediate values of one operation.
+
+use super::{Action, Kernel, Pointer, Vectors};
+use crate::step::ops::Pw;
+use iced_x86::{
+    BlockEncoder, BlockEncoderOptions, Code, Instruction, InstructionBlock, MemoryOperand, Register,
+};
+
+/// Where a value is.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Place {
+    Register(u32),
+    Const(f32),
+}
+
+/// Registers that hold addresses; from the fourth on they belong to the caller.
+const POINTERS: [Register; 9] = [
+    Register::R8,
+    Register::R9,
+    Register::R10,
+    Register::RBX,
+    Register::RBP,
+    Register::R12,
+    Register::R13,
+    Register::R14,
+    Register::R15,
+];
+const OF_CALLER: usize = 3;
+/// `lea rsi, [rip + …]`, which every kernel starts with.
+const LEA: usize = 7;
+
+/// Predicates of comparisons: those of `math`.
+const EQ: i32 = 0x00;
+const NE: i32 = 0x04;
+const LT: i32 = 0x11;
+const LE: i32 = 0x12;
+const GE: i32 = 0x1d;
+const GT: i32 = 0x1e;
+
+/// Instructions under construction.
+pub(super) struct Encoder<'a> {
+    vectors: Vectors,
+    kernel: &'a Kernel,
+    code: Vec<Instruction>,
+    /// Constants: numbers, or whole vectors with AVX2.
+    constants: Vec<Vec<u32>>,
+    /// Columns at hand if they do not fill a vector.
+    rest: Option<usize>,
+}
+
+/// Operands of instructions.
+#[derive(Clone, Copy)]
+enum Source {
+    Register(Register),
+    Memory(MemoryOperand),
+}
+
+impl<'a> Encoder<'a> {
+    pub fn new(vectors: Vectors, kernel: &'a Kernel) -> Encoder<'a> {
+        Encoder { vectors, kernel, code: Vec::new(), constants: Vec::new(), rest: None }
+    }
+
+    /// Registers for values.
+    pub fn registers(&self) -> u32 {
+        match self.vectors {
+            Vectors::Avx512 => 30,
+            Vectors::Avx2 => 13,
+        }
+    }
+
+    fn wide(&self) -> bool {
+        self.vectors == Vectors::Avx512
+    }
+
+    fn vector(&self, number: u32) -> Register {
+        if self.wide() { Register::ZMM0 + number } else { Register::YMM0 + number }
+    }
+
+    /// Intermediate values of one operation.
+    fn temporary(&self, number: u32) -> Register {
+        self.vector(self.registers() + number)
+    }
+
+    /// With AVX2 the mask of the last columns.
+    fn mask_of_rest(&self) -> Register {
+        self.vector(15)
+    }
+
+    fn push(&mut self, instruction: Result<Instruction, iced_x86::IcedError>) {
+        let mut instruction = instruction.expect("emit: an instruction with these operands");
+        // Only to tell instructions apart: targets of jumps are these numbers.
+        instruction.set_ip(self.code.len() as u64 + 1);
+        self.code.push(instruction);
+    }
+
+    /// An instruction that works on the columns of a mask, others become zero if the result is a register.
+    fn push_masked(
+        &mut self,
+        instruction: Result<Instruction, iced_x86::IcedError>,
+        mask: Register,
+        zero: bool,
+    ) {
+        self.push(instruction);
+        let last = self.code.last_mut().expect("just pushed");
+        last.set_op_mask(mask);
+        last.set_zeroing_masking(zero);
+    }
+
+    /// Number of the next instruction.
+    fn here(&self) -> u64 {
+        self.code.len() as u64 + 1
+    }
+
+    fn branch(&mut self, code: Code, to: u64) {
+        self.push(Instruction::with_branch(code, to));
+    }
+
+    fn kept(&self) -> usize {
+        self.kernel.strides.len().min(POINTERS.len())
+    }
+
+    /// Begins the loop over rows; gives where.
+    pub fn begin_rows(&mut self) -> u64 {
+        for register in POINTERS[..self.kept()].iter().skip(OF_CALLER) {
+            self.push(Instruction::with1(Code::Push_r64, *register));
+        }
+        let count = self.frame(8 * self.kernel.strides.len());
+        self.push(Instruction::with2(Code::Mov_rm64_imm32, count, self.kernel.rows as i32));
+        let head = self.here();
+        for (at, register) in POINTERS[..self.kept()].iter().enumerate() {
+            let slot = self.frame(8 * at);
+            self.push(Instruction::with2(Code::Mov_r64_rm64, *register, slot));
+        }
+        self.push(Instruction::with2(Code::Xor_r32_rm32, Register::ECX, Register::ECX));
+        self.push(Instruction::with2(Code::Xor_r32_rm32, Register::EDX, Register::EDX));
+        head
+    }
+
+    /// Goes on to the next row, or returns.
+    pub fn end_rows(&mut self, head: u64) {
+        if self.kernel.rows > 1 {
+            for (at, stride) in self.kernel.strides.iter().enumerate().filter(|(_, s)| **s != 0) {
+                let slot = self.frame(8 * at);
+                self.push(Instruction::with2(Code::Add_rm64_imm32, slot, *stride as i32));
+            }
+            let count = self.frame(8 * self.kernel.strides.len());
+            self.push(Instruction::with1(Code::Dec_rm64, count));
+            self.branch(Code::Jne_rel32_64, head);
+        }
+        for register in POINTERS[..self.kept()].iter().skip(OF_CALLER).rev() {
+            self.push(Instruction::with1(Code::Pop_r64, *register));
+        }
+        self.push(Ok(Instruction::with(Code::VEX_Vzeroupper)));
+        self.push(Ok(Instruction::with(Code::Retnq)));
+    }
+
+    /// Begins the loop over whole vectors of columns; gives where.
+    pub fn begin_columns(&self) -> u64 {
+        self.here()
+    }
+
+    /// Goes on to the next columns until `whole` are done.
+    pub fn end_columns(&mut self, head: u64, whole: usize) {
+        let lanes = self.vectors.lanes() as i32;
+        self.push(Instruction::with2(Code::Add_rm64_imm32, Register::RCX, 4 * lanes));
+        self.push(Instruction::with2(Code::Add_rm64_imm32, Register::RDX, lanes / 8));
+        self.push(Instruction::with2(Code::Cmp_rm64_imm32, Register::RCX, 4 * whole as i32));
+        self.branch(Code::Jb_rel32_64, head);
+    }
+
+    /// From here on whole vectors, or `rest` columns.
+    pub fn set_rest(&mut self, rest: Option<usize>) {
+        self.rest = rest;
+        let Some(rest) = rest else { return };
+        if self.wide() {
+            self.push(Instruction::with2(Code::Mov_r32_imm32, Register::EAX, (1u32 << rest) - 1));
+            self.push(Instruction::with2(Code::VEX_Kmovw_kr_r32, Register::K1, Register::EAX));
+        } else {
+            let lanes = (0..8).map(|lane| if lane < rest { u32::MAX } else { 0 }).collect();
+            let mask = self.pooled(lanes);
+            let to = self.mask_of_rest();
+            self.push(Instruction::with2(Code::VEX_Vmovups_ymm_ymmm256, to, mask));
+        }
+    }
+
+    fn frame(&self, offset: usize) -> MemoryOperand {
+        MemoryOperand::with_base_displ(Register::RDI, offset as i64)
+    }
+
+    /// A constant in memory.
+    fn pooled(&mut self, lanes: Vec<u32>) -> MemoryOperand {
+        let at = self.constants.iter().position(|c| *c == lanes).unwrap_or_else(|| {
+            self.constants.push(lanes);
+            self.constants.len() - 1
+        });
+        let is_one = self.wide();
+        let bytes = if is_one { 4 } else { 32 };
+        let displacement = (bytes * at) as i64;
+        MemoryOperand::new(Register::RSI, Register::None, 1, displacement, 1, is_one, Register::None)
+    }
+
+    /// A number for all columns, as an operand.
+    fn constant(&mut self, bits: u32) -> MemoryOperand {
+        self.pooled(vec![bits; if self.wide() { 1 } else { 8 }])
+    }
+
+    fn number(&mut self, value: f32) -> Source {
+        Source::Memory(self.constant(value.to_bits()))
+    }
+
+    fn source(&mut self, place: Place) -> Source {
+        match place {
+            Place::Register(r) => Source::Register(self.vector(r)),
+            Place::Const(c) => self.number(c),
+        }
+    }
+
+    /// A value in a register, which is `temporary` if it is a constant.
+    fn in_register(&mut self, place: Place, temporary: Register) -> Register {
+        match place {
+            Place::Register(r) => self.vector(r),
+            Place::Const(c) => {
+                self.spread_constant(temporary, c);
+                temporary
+            }
+        }
+    }
+
+    fn spread_constant(&mut self, to: Register, value: f32) {
+        let mut memory = self.constant(value.to_bits());
+        memory.is_broadcast = false;
+        if self.wide() {
+            self.push(Instruction::with2(Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32, to, memory));
+        } else {
+            self.push(Instruction::with2(Code::VEX_Vmovups_ymm_ymmm256, to, memory));
+        }
+    }
+
+    /// The address of an access; of columns if `index` is `rcx` or `rdx`.
+    fn address(&mut self, pointer: Pointer, index: Register) -> MemoryOperand {
+        let base = match POINTERS.get(pointer) {
+            Some(register) => *register,
+            None => {
+                let slot = self.frame(8 * pointer);
+                self.push(Instruction::with2(Code::Mov_r64_rm64, Register::RAX, slot));
+                Register::RAX
+            }
+        };
+        MemoryOperand::new(
+            base,
+            index,
+            1,
+            0,
+            if base == Register::RBP || base == Register::R13 { 1 } else { 0 },
+            false,
+            Register::None,
+        )
+    }
+
+    fn three(&mut self, [wide, narrow]: [Code; 2], to: Register, a: Register, b: Source) {
+        let code = if self.wide() { wide } else { narrow };
+        self.push(match b {
+            Source::Register(b) => Instruction::with3(code, to, a, b),
+            Source::Memory(b) => Instruction::with3(code, to, a, b),
+        });
+    }
+
+    fn load(&mut self, pointer: Pointer, to: Register) {
+        let from = self.address(pointer, Register::RCX);
+        match (self.wide(), self.rest) {
+            (true, None) => self.push(Instruction::with2(Code::EVEX_Vmovups_zmm_k1z_zmmm512, to, from)),
+            (true, Some(_)) => {
+                let load = Instruction::with2(Code::EVEX_Vmovups_zmm_k1z_zmmm512, to, from);
+                self.push_masked(load, Register::K1, true);
+            }
+            (false, None) => self.push(Instruction::with2(Code::VEX_Vmovups_ymm_ymmm256, to, from)),
+            (false, Some(_)) => {
+                let mask = self.mask_of_rest();
+                self.push(Instruction::with3(Code::VEX_Vmaskmovps_ymm_ymm_m256, to, mask, from));
+            }
+        }
+    }
+
+    fn store(&mut self, pointer: Pointer, x: Register) {
+        let to = self.address(pointer, Register::RCX);
+        match (self.wide(), self.rest) {
+            (true, None) => self.push(Instruction::with2(Code::EVEX_Vmovups_zmmm512_k1z_zmm, to, x)),
+            (true, Some(_)) => {
+                let store = Instruction::with2(Code::EVEX_Vmovups_zmmm512_k1z_zmm, to, x);
+                self.push_masked(store, Register::K1, false);
+            }
+            (false, None) => self.push(Instruction::with2(Code::VEX_Vmovups_ymmm256_ymm, to, x)),
+            (false, Some(_)) => {
+                let mask = self.mask_of_rest();
+                self.push(Instruction::with3(Code::VEX_Vmaskmovps_m256_ymm_ymm, to, mask, x));
+            }
+        }
+    }
+
+    fn spread(&mut self, from: MemoryOperand, to: Register) {
+        let code =
+            if self.wide() { Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32 } else { Code::VEX_Vbroadcastss_ymm_m32 };
+        self.push(Instruction::with2(code, to, from));
+    }
+
+    fn load_spikes(&mut self, pointer: Pointer, to: Register) {
+        let from = self.address(pointer, Register::RDX);
+        let is_byte = self.rest.is_some_and(|rest| rest <= 8);
+        if self.wide() {
+            let code = if is_byte { Code::VEX_Kmovb_kr_km8 } else { Code::VEX_Kmovw_kr_km16 };
+            self.push(Instruction::with2(code, Register::K2, from));
+            self.ones(to);
+            return;
+        }
+        let (all, bits) = (self.temporary(0), (0..8).map(|lane| 1 << lane).collect());
+        let bits = self.pooled(bits);
+        self.push(Instruction::with2(Code::Movzx_r32_rm8, Register::EAX, from));
+        let low = Register::XMM0 + (all as u32 - Register::YMM0 as u32);
+        self.push(Instruction::with2(Code::VEX_Vmovd_xmm_rm32, low, Register::EAX));
+        self.push(Instruction::with2(Code::VEX_Vpbroadcastd_ymm_xmmm32, all, low));
+        self.push(Instruction::with3(Code::VEX_Vpand_ymm_ymm_ymmm256, all, all, bits));
+        self.push(Instruction::with3(Code::VEX_Vpcmpeqd_ymm_ymm_ymmm256, all, all, bits));
+        let one = self.number(1.0);
+        self.three(AND, to, all, one);
+    }
+
+    /// 1 in the columns of mask k2, else 0.
+    fn ones(&mut self, to: Register) {
+        let mut one = self.constant(1f32.to_bits());
+        one.is_broadcast = false;
+        let ones = Instruction::with2(Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32, to, one);
+        self.push_masked(ones, Register::K2, true);
+    }
+
+    /// Bit 29 of 1.0 is set; as a sign it is what masks are made of.
+    fn store_spikes(&mut self, pointer: Pointer, x: Register) {
+        let is_byte = self.rest.is_some_and(|rest| rest <= 8);
+        if self.wide() {
+            let test = Instruction::with3(Code::EVEX_Vptestmd_kr_k1_zmm_zmmm512b32, Register::K2, x, x);
+            match self.rest {
+                Some(_) => self.push_masked(test, Register::K1, false),
+                None => self.push(test),
+            }
+            let to = self.address(pointer, Register::RDX);
+            let code = if is_byte { Code::VEX_Kmovb_m8_kr } else { Code::VEX_Kmovw_m16_kr };
+            self.push(Instruction::with2(code, to, Register::K2));
+            return;
+        }
+        let signs = self.temporary(0);
+        let to = self.address(pointer, Register::RDX);
+        self.push(Instruction::with3(Code::VEX_Vpslld_ymm_ymm_imm8, signs, x, 2));
+        self.push(Instruction::with2(Code::VEX_Vmovmskps_r32_ymm, Register::R11D, signs));
+        self.push(Instruction::with2(Code::Mov_rm8_r8, to, Register::R11L));
+    }
+
+    /// A comparison as a mask: `k2`, or `to` with AVX2.
+    fn compare(&mut self, predicate: i32, a: Register, b: Source, to: Register) {
+        let wide = self.wide();
+        let (code, to) = match wide {
+            true => (Code::EVEX_Vcmpps_kr_k1_zmm_zmmm512b32_imm8_sae, Register::K2),
+            false => (Code::VEX_Vcmpps_ymm_ymm_ymmm256_imm8, to),
+        };
+        self.push(match b {
+            Source::Register(b) => Instruction::with4(code, to, a, b, predicate),
+            Source::Memory(b) => Instruction::with4(code, to, a, b, predicate),
+        });
+    }
+
+    /// A comparison as 1 or 0.
+    fn truth(&mut self, predicate: i32, a: Register, b: Source, to: Register) {
+        let mask = self.temporary(1);
+        self.compare(predicate, a, b, mask);
+        if self.wide() {
+            return self.ones(to);
+        }
+        let one = self.number(1.0);
+        self.three(AND, to, mask, one);
+    }
+
+    /// What an action does; none if it cannot be done here.
+    pub fn action(&mut self, action: &Action, args: &[Place], to: u32) -> Option<()> {
+        let to = self.vector(to);
+        match action {
+            Action::Skip | Action::Const(_) => {}
+            Action::Scalar(k) => {
+                let from = self.frame(self.kernel.scalar_offset(*k));
+                self.spread(from, to);
+            }
+            Action::Load(p) => self.load(*p, to),
+            Action::Spread(p) => {
+                let from = self.address(*p, Register::None);
+                self.spread(from, to);
+            }
+            Action::LoadSpikes(p) => self.load_spikes(*p, to),
+            Action::Op(op, _) => return self.op(*op, args, to),
+            Action::Spike { strict, .. } => {
+                let (temporary, zero) = (self.temporary(0), self.number(0.0));
+                let x = self.in_register(args[0], temporary);
+                self.truth(if *strict { GT } else { GE }, x, zero, to);
+            }
+            Action::Store(p, _) => {
+                let x = self.in_register(args[0], self.temporary(0));
+                self.store(*p, x);
+            }
+            Action::StoreSpikes(p, _) => {
+                let x = self.in_register(args[0], self.temporary(1));
+                self.store_spikes(*p, x);
+            }
+            Action::Add(p, _) => {
+                let before = self.temporary(0);
+                self.load(*p, before);
+                let x = self.source(args[0]);
+                self.three(ADD, before, before, x);
+                self.store(*p, before);
+            }
+        }
+        Some(())
+    }
+
+    /// An operation of the table, as `math` has it.
+    fn op(&mut self, op: Pw, args: &[Place], to: Register) -> Option<()> {
+        // A constant is an operand in memory, but only the second one can be.
+        let swapped = [args.get(1).copied().unwrap_or(args[0]), args[0]];
+        let commutes = matches!(op, Pw::Add | Pw::Mul) && matches!(args[0], Place::Const(c) if !c.is_nan());
+        let args = if commutes { &swapped } else { args };
+        let a = self.in_register(args[0], self.temporary(0));
+        let zero = self.number(0.0);
+        let second = args.get(1).map(|b| self.source(*b));
+        let b = second.unwrap_or(zero);
+        match op {
+            Pw::Add => self.three(ADD, to, a, b),
+            Pw::Sub => self.three(SUB, to, a, b),
+            Pw::Mul => self.three(MUL, to, a, b),
+            Pw::Div => self.three(DIV, to, a, b),
+            // The second where neither is smaller, as the instructions have it.
+            Pw::Min => self.three(MIN, to, a, b),
+            Pw::Max => self.three(MAX, to, a, b),
+            Pw::Relu => self.three(MAX, to, a, zero),
+            Pw::Neg => {
+                let sign = Source::Memory(self.constant(1 << 31));
+                self.three(XOR, to, a, sign);
+            }
+            Pw::Abs => {
+                let others = Source::Memory(self.constant(u32::MAX >> 1));
+                self.three(AND, to, a, others);
+            }
+            Pw::Sqrt => {
+                let code = [Code::EVEX_Vsqrtps_zmm_k1z_zmmm512b32_er, Code::VEX_Vsqrtps_ymm_ymmm256];
+                self.push(Instruction::with2(code[usize::from(!self.wide())], to, a));
+            }
+            Pw::Floor | Pw::Round => {
+                let code =
+                    [Code::EVEX_Vrndscaleps_zmm_k1z_zmmm512b32_imm8_sae, Code::VEX_Vroundps_ymm_ymmm256_imm8];
+                let how = if op == Pw::Floor { 9 } else { 8 };
+                self.push(Instruction::with3(code[usize::from(!self.wide())], to, a, how));
+            }
+            Pw::Lt => self.truth(LT, a, b, to),
+            Pw::Le => self.truth(LE, a, b, to),
+            Pw::Eq => self.truth(EQ, a, b, to),
+            Pw::Ne => self.truth(NE, a, b, to),
+            Pw::Not => self.truth(EQ, a, zero, to),
+            Pw::Select => self.select(a, args[1], args[2], to),
+            Pw::Sign => self.sign(a, to),
+            Pw::And | Pw::Or => self.both(op == Pw::And, a, b, to),
+            Pw::Exp | Pw::Ln | Pw::Tanh | Pw::Sigmoid | Pw::Exprel => return None,
+            Pw::Sin | Pw::Cos | Pw::Arctan | Pw::Pow => return None,
+        }
+        Some(())
+    }
+
+    fn select(&mut self, condition: Register, yes: Place, no: Place, to: Register) {
+        let zero = self.number(0.0);
+        let mask = self.temporary(1);
+        self.compare(NE, condition, zero, mask);
+        // The condition is done with: its register may be the temporary.
+        let no = self.in_register(no, self.temporary(0));
+        match (self.wide(), self.source(yes)) {
+            (true, Source::Register(yes)) => {
+                let blend = Instruction::with3(Code::EVEX_Vblendmps_zmm_k1z_zmm_zmmm512b32, to, no, yes);
+                self.push_masked(blend, Register::K2, false);
+            }
+            (true, Source::Memory(yes)) => {
+                let blend = Instruction::with3(Code::EVEX_Vblendmps_zmm_k1z_zmm_zmmm512b32, to, no, yes);
+                self.push_masked(blend, Register::K2, false);
+            }
+            (false, Source::Register(yes)) => {
+                self.push(Instruction::with4(Code::VEX_Vblendvps_ymm_ymm_ymmm256_ymm, to, no, yes, mask));
+            }
+            (false, Source::Memory(yes)) => {
+                self.push(Instruction::with4(Code::VEX_Vblendvps_ymm_ymm_ymmm256_ymm, to, no, yes, mask));
+            }
+        }
+    }
+
+    fn sign(&mut self, x: Register, to: Register) {
+        let (up, zero) = (self.temporary(1), self.number(0.0));
+        self.truth(GT, x, zero, up);
+        if self.wide() {
+            self.compare(LT, x, zero, to);
+            let mut one = self.constant(1f32.to_bits());
+            one.is_broadcast = false;
+            let down = self.temporary(0);
+            let ones = Instruction::with2(Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32, down, one);
+            self.push_masked(ones, Register::K2, true);
+            return self.three(SUB, to, up, Source::Register(down));
+        }
+        let down = self.temporary(0);
+        self.compare(LT, x, zero, down);
+        let one = self.number(1.0);
+        self.three(AND, down, down, one);
+        self.three(SUB, to, up, Source::Register(down));
+    }
+
+    /// Whether both, or one, of two numbers are not zero.
+    fn both(&mut self, and: bool, a: Register, b: Source, to: Register) {
+        let zero = self.number(0.0);
+        let (first, second) = (self.temporary(1), self.temporary(0));
+        self.truth(NE, a, zero, first);
+        let b = match b {
+            Source::Register(b) => b,
+            Source::Memory(b) => {
+                let mut b = b;
+                b.is_broadcast = false;
+                let code = [Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32, Code::VEX_Vmovups_ymm_ymmm256];
+                self.push(Instruction::with2(code[usize::from(!self.wide())], second, b));
+                second
+            }
+        };
+        if self.wide() {
+            self.compare(NE, b, zero, to);
+            self.ones(second);
+        } else {
+            self.compare(NE, b, zero, second);
+        }
+        // Of numbers 1 and 0, or with AVX2 a number and a mask: bits of 1 where the result is true.
+        if and {
+            self.three(AND, to, first, Source::Register(second));
+            return;
+        }
+        self.three(OR, second, first, Source::Register(second));
+        let one = self.number(1.0);
+        self.three(AND, to, second, one);
+    }
+
+    /// Machine code: the address of the constants, the instructions, the constants.
+    pub fn finish(self) -> Vec<u8> {
+        let block = InstructionBlock::new(&self.code, LEA as u64);
+        let encoded = BlockEncoder::encode(64, block, BlockEncoderOptions::NONE);
+        let code = encoded.expect("emit: instructions that can be encoded").code_buffer;
+        let constants = (LEA + code.len()).next_multiple_of(64);
+        let mut bytes = vec![0x48, 0x8d, 0x35];
+        bytes.extend(((constants - LEA) as i32).to_le_bytes());
+        bytes.extend(code);
+        bytes.resize(constants, 0xcc);
+        bytes.extend(self.constants.iter().flatten().flat_map(|lane| lane.to_le_bytes()));
+        bytes
+    }
+}
+
+const ADD: [Code; 2] = [Code::EVEX_Vaddps_zmm_k1z_zmm_zmmm512b32_er, Code::VEX_Vaddps_ymm_ymm_ymmm256];
+const SUB: [Code; 2] = [Code::EVEX_Vsubps_zmm_k1z_zmm_zmmm512b32_er, Code::VEX_Vsubps_ymm_ymm_ymmm256];
+const MUL: [Code; 2] = [Code::EVEX_Vmulps_zmm_k1z_zmm_zmmm512b32_er, Code::VEX_Vmulps_ymm_ymm_ymmm256];
+const DIV: [Code; 2] = [Code::EVEX_Vdivps_zmm_k1z_zmm_zmmm512b32_er, Code::VEX_Vdivps_ymm_ymm_ymmm256];
+const MIN: [Code; 2] = [Code::EVEX_Vminps_zmm_k1z_zmm_zmmm512b32_sae, Code::VEX_Vminps_ymm_ymm_ymmm256];
+const MAX: [Code; 2] = [Code::EVEX_Vmaxps_zmm_k1z_zmm_zmmm512b32_sae, Code::VEX_Vmaxps_ymm_ymm_ymmm256];
+const AND: [Code; 2] = [Code::EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32, Code::VEX_Vandps_ymm_ymm_ymmm256];
+const OR: [Code; 2] = [Code::EVEX_Vpord_zmm_k1z_zmm_zmmm512b32, Code::VEX_Vorps_ymm_ymm_ymmm256];
+const XOR: [Code; 2] = [Code::EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32, Code::VEX_Vxorps_ymm_ymm_ymmm256];
