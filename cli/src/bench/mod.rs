@@ -27,6 +27,10 @@ use std::time::Instant;
 const BLOCK: f64 = 0.25;
 /// Blocks.
 const BLOCKS: usize = 7;
+/// Steps from the first weights on before they are put back.
+const FRESH: usize = 32;
+/// Steps of a block at most.
+const MOST: usize = 10_000;
 
 /// Measures every training of a file.
 pub fn bench(runner: &mut Runner) -> Result<Vec<JobReport>, Failure> {
@@ -98,37 +102,66 @@ fn by_loop(
 ) -> Result<Vec<loops::Lap>, Failure> {
     let (program, costs) = pipeline::compile_timed(&ready.staged.net, &runner.options());
     let mut engine = Engine::new(Arc::new(program), Arc::new(Pool::alone()))?;
-    let mut step = step(&mut engine, weights, job, data, batch)?;
-    let mut times = SectionTimes::default();
-    (0..2).for_each(|_| step(&mut times));
+    let mut steps = Steps::new(&mut engine, weights, job, data, batch)?;
+    let turns = steps.count(BLOCK, MOST);
+    steps.restart();
     laps::take();
-    let one = Instant::now();
-    step(&mut times);
-    let turns = ((BLOCK / one.elapsed().as_secs_f64().max(1e-9)) as usize).clamp(1, 1000);
-    (0..turns).for_each(|_| step(&mut times));
-    let seconds: Vec<f64> = laps::take().into_iter().map(|s| s / (turns + 1) as f64).collect();
+    for _ in 0..turns.div_ceil(FRESH) {
+        steps.run(FRESH, &mut SectionTimes::default());
+        steps.restart();
+    }
+    let turns = (turns.div_ceil(FRESH) * FRESH) as f64;
+    let seconds: Vec<f64> = laps::take().into_iter().map(|s| s / turns).collect();
     Ok(loops::laps(costs, &seconds, roofline))
 }
 
-/// A step on the first samples.
-fn step<'a>(
+/// Steps on the first samples, each time from the same weights: training changes how many neurons fire, and what a step costs
+/// would depend on how many were measured.
+struct Steps<'a> {
     engine: &'a mut Engine,
+    batcher: Batcher<'a>,
     weights: &'a mut Weights,
-    job: &'a Job,
-    data: &'a Dataset,
+    first: Weights,
+    seed: u64,
     batch: usize,
-) -> Result<impl FnMut(&mut SectionTimes) + 'a, Failure> {
-    let mut batcher = Batcher::new(data, engine.program())?;
-    batcher.fill(&(0..batch as u32).collect::<Vec<_>>());
-    let mut updates = 0;
-    Ok(move |times: &mut SectionTimes| {
-        let mut scalars = [0.0; SCALARS];
-        updates += 1;
-        scalars[Scalar::Epochs as usize] = 1.0;
-        scalars[Scalar::Update as usize] = updates as f32;
-        let call = Call { key: rng::key(job.seed, 6, updates), count: batch, scalars };
-        engine.run(weights, &call, &batcher.inputs(), times);
-    })
+}
+
+impl<'a> Steps<'a> {
+    fn new(
+        engine: &'a mut Engine,
+        weights: &'a mut Weights,
+        job: &Job,
+        data: &'a Dataset,
+        batch: usize,
+    ) -> Result<Steps<'a>, Failure> {
+        let mut batcher = Batcher::new(data, engine.program())?;
+        batcher.fill(&(0..batch as u32).collect::<Vec<_>>());
+        let first = weights.duplicate()?;
+        Ok(Steps { engine, batcher, weights, first, seed: job.seed, batch })
+    }
+
+    fn run(&mut self, steps: usize, times: &mut SectionTimes) {
+        for update in 1..=steps as u64 {
+            let mut scalars = [0.0; SCALARS];
+            scalars[Scalar::Epochs as usize] = 1.0;
+            scalars[Scalar::Update as usize] = update as f32;
+            let call = Call { key: rng::key(self.seed, 6, update), count: self.batch, scalars };
+            self.engine.run(self.weights, &call, &self.batcher.inputs(), times);
+        }
+    }
+
+    fn restart(&mut self) {
+        self.weights.copy_from(&self.first);
+    }
+
+    /// Steps that take about so many seconds.
+    fn count(&mut self, seconds: f64, most: usize) -> usize {
+        let mut times = SectionTimes::default();
+        self.run(2, &mut times);
+        let one = Instant::now();
+        self.run(1, &mut times);
+        ((seconds / one.elapsed().as_secs_f64().max(1e-9)) as usize).clamp(1, most)
+    }
 }
 
 /// Milliseconds of a step by what they are.
@@ -139,19 +172,22 @@ fn measure(
     data: &Dataset,
     batch: usize,
 ) -> Result<Vec<(&'static str, f64)>, Failure> {
+    let mut steps = Steps::new(&mut ready.engine, weights, job, data, batch)?;
+    let rounds = steps.count(BLOCK, MOST).div_ceil(FRESH);
     let mut times = SectionTimes::default();
-    let mut step = step(&mut ready.engine, weights, job, data, batch)?;
-    (0..2).for_each(|_| step(&mut times));
-    let one = Instant::now();
-    step(&mut times);
-    let inner = ((BLOCK / one.elapsed().as_secs_f64().max(1e-9)) as usize).clamp(1, 10_000);
     let (mut wall, mut cpu) = (Vec::new(), Vec::new());
-    times = SectionTimes::default();
+    let inner = rounds * FRESH;
     for _ in 0..BLOCKS {
-        let (wall_start, cpu_start) = (Instant::now(), ProcessTime::now());
-        (0..inner).for_each(|_| step(&mut times));
-        wall.push(1e3 * wall_start.elapsed().as_secs_f64() / inner as f64);
-        cpu.push(1e3 * cpu_start.elapsed().as_secs_f64() / inner as f64);
+        let (mut wall_seconds, mut cpu_seconds) = (0.0, 0.0);
+        for _ in 0..rounds {
+            steps.restart();
+            let (wall_start, cpu_start) = (Instant::now(), ProcessTime::now());
+            steps.run(FRESH, &mut times);
+            wall_seconds += wall_start.elapsed().as_secs_f64();
+            cpu_seconds += cpu_start.elapsed().as_secs_f64();
+        }
+        wall.push(1e3 * wall_seconds / inner as f64);
+        cpu.push(1e3 * cpu_seconds / inner as f64);
     }
     let sections = 1e3 / (BLOCKS * inner) as f64;
     wall.sort_by(f64::total_cmp);

@@ -32,10 +32,13 @@ impl Frame<'_> {
             Stmt::Steps { .. } => unreachable!("a time loop"),
             Stmt::Nest { rows, width, body } => self.nest(*rows, *width, body),
             Stmt::MatMul { size, a, b, tiles, c } => self.matmul(*size, a, b, tiles.as_ref(), c),
-            Stmt::Tile { rows, width, src, dst } => self.turned("snn_tile_columns", *rows, *width, src, dst),
+            Stmt::Tile { rows, width, swapped, src, dst } => self.tile(*rows, *width, *swapped, src, dst),
             Stmt::MatMulShards { size, a, spikes, b, c } => self.matmul_shards(*size, a, *spikes, b, c),
-            Stmt::SwapAxes { rows, width, src, dst } => self.turned("snn_swap_axes", *rows, *width, src, dst),
-            Stmt::Turn { rows, width, src, dst } => self.turned("snn_turn_spikes", *rows, *width, src, dst),
+            Stmt::Turn { rows, width, src, dst } => {
+                let args =
+                    [self.int(*rows as i64), self.int(*width as i64), self.address(src), self.address(dst)];
+                self.call("snn_turn_spikes", &[types::I64; 4], None, &args);
+            }
             Stmt::FoldColumns { fold, rows, width, src, dst } => {
                 self.fold_columns(*fold, *rows, *width, src, dst)
             }
@@ -72,21 +75,26 @@ impl Frame<'_> {
             args.push(self.address(access));
             args.extend(strides.map(|s| self.int(s as i64)));
         }
+        if let Some(tiles) = tiles {
+            args.push(self.address(tiles));
+        }
         args.push(self.address(&c.0));
         args.push(self.int(c.1 as i64));
+        if tiles.is_some() {
+            self.call("snn_matmul_tiled", &[types::I64; 12], None, &args);
+            return;
+        }
         args.push(self.int(0));
         self.call("snn_matmul", &[types::I64; 12], None, &args);
     }
 
-    fn turned(&mut self, name: &'static str, rows: usize, width: usize, src: &Access, dst: &Access) {
-        let sizes = [rows, width].map(|s| self.int(s as i64));
-        let mut args = vec![sizes[0], sizes[1], self.address(src), self.address(dst)];
-        if name != "snn_turn_spikes" {
-            let parts = if self.in_parts { PARTS as i64 } else { 1 };
-            args.push(if self.in_parts { self.field(offset_of!(Ctx, shard_idx)) } else { self.int(0) });
-            args.push(self.int(parts));
-        }
-        self.call(name, &[types::I64; 6][..args.len()], None, &args);
+    fn tile(&mut self, rows: usize, width: usize, swapped: bool, src: &Access, dst: &Access) {
+        let sizes = [rows as i64, width as i64, i64::from(swapped)].map(|s| self.int(s));
+        let mut args = sizes.to_vec();
+        args.extend([self.address(src), self.address(dst)]);
+        args.push(if self.in_parts { self.field(offset_of!(Ctx, shard_idx)) } else { self.int(0) });
+        args.push(self.int(if self.in_parts { PARTS as i64 } else { 1 }));
+        self.call("snn_tile_columns", &[types::I64; 7], None, &args);
     }
 
     fn matmul_shards(

@@ -82,9 +82,7 @@ impl Program {
                     (of(&[*m, *k]) * left + 4.0 * of(&[*k, *n])) * shards + 4.0 * of(&[*m, *n]),
                 )
             }
-            Stmt::Tile { rows, width, .. } | Stmt::SwapAxes { rows, width, .. } => {
-                (0.0, 8.0 * of(&[*rows, *width]))
-            }
+            Stmt::Tile { rows, width, .. } => (0.0, 8.0 * of(&[*rows, *width])),
             Stmt::Turn { rows, width, .. } => (0.0, of(&[*rows, *width]) / 4.0),
             Stmt::FoldColumns { rows, width, .. } => (of(&[*rows, *width]), 4.0 * of(&[*rows, width + 1])),
             Stmt::FoldRows { rows, width, .. } => (of(&[*rows, *width]), 4.0 * of(&[rows + 1, *width])),
@@ -115,7 +113,6 @@ impl Program {
                 format!("product {}{m}x{}x{n}", if *spikes { "spikes " } else { "" }, k * self.shards)
             }
             Stmt::Tile { rows, width, .. } => format!("tiles {rows}x{width}"),
-            Stmt::SwapAxes { rows, width, .. } => format!("swap axes {rows}x{width}"),
             Stmt::Turn { rows, width, .. } => format!("spikes by neuron {rows}x{width}"),
             Stmt::FoldColumns { fold, rows, width, .. } => format!("{} of rows {rows}x{width}", fold.name()),
             Stmt::FoldRows { fold, rows, width, .. } => format!("{} of columns {rows}x{width}", fold.name()),

@@ -53,45 +53,56 @@ pub enum Use {
     Update,
 }
 
-impl Stmt {
-    /// Calls `f` with every access of a statement; reads come before the writes that depend on them.
-    pub fn accesses(&self, f: &mut dyn FnMut(&Access, Use)) {
-        match self {
-            Stmt::Steps { body, .. } => body.iter().for_each(|stmt| stmt.accesses(f)),
+/// The same walk for shared and for exclusive references.
+macro_rules! walk {
+    ($stmt:expr, $name:ident, $iter:ident, $f:expr) => {
+        match $stmt {
+            Stmt::Steps { body, .. } => body.$iter().for_each(|stmt| stmt.$name($f)),
             Stmt::Nest { body, .. } => {
                 for instr in body {
                     match instr {
-                        Instr::Load(a) => f(a, Use::Read),
-                        Instr::Store(a, _) => f(a, Use::Write),
-                        Instr::Add(a, _) => f(a, Use::Update),
+                        Instr::Load(a) => $f(a, Use::Read),
+                        Instr::Store(a, _) => $f(a, Use::Write),
+                        Instr::Add(a, _) => $f(a, Use::Update),
                         Instr::Const(_) | Instr::Scalar(_) | Instr::StepIndex => {}
                         Instr::Op(..) | Instr::Spike { .. } => {}
                     }
                 }
             }
-            Stmt::MatMul { a, b, tiles, c, .. } => {
-                f(&a.0, Use::Read);
-                tiles.iter().for_each(|tiles| f(tiles, Use::Read));
-                f(&b.0, Use::Read);
-                f(&c.0, Use::Write);
+            Stmt::MatMul { a: (a, _), b: (b, _), tiles, c: (c, _), .. } => {
+                $f(a, Use::Read);
+                tiles.$iter().for_each(|tiles| $f(tiles, Use::Read));
+                $f(b, Use::Read);
+                $f(c, Use::Write);
             }
-            Stmt::MatMulShards { a, b, c, .. } => {
-                f(&a.0, Use::Read);
-                f(&b.0, Use::Read);
-                f(c, Use::Write);
+            Stmt::MatMulShards { a: (a, _), b: (b, _), c, .. } => {
+                $f(a, Use::Read);
+                $f(b, Use::Read);
+                $f(c, Use::Write);
             }
-            Stmt::SwapAxes { src, dst, .. }
-            | Stmt::Tile { src, dst, .. }
+            Stmt::Tile { src, dst, .. }
             | Stmt::Turn { src, dst, .. }
             | Stmt::FoldColumns { src, dst, .. }
             | Stmt::FoldRows { src, dst, .. }
             | Stmt::FoldShards { src, dst, .. }
             | Stmt::Repeat { src, dst, .. }
             | Stmt::SumBlocks { src, dst, .. } => {
-                f(src, Use::Read);
-                f(dst, Use::Write);
+                $f(src, Use::Read);
+                $f(dst, Use::Write);
             }
-            Stmt::Random { dst, .. } => f(dst, Use::Write),
+            Stmt::Random { dst, .. } => $f(dst, Use::Write),
         }
+    };
+}
+
+impl Stmt {
+    /// Calls `f` with every access of a statement; reads come before the writes that depend on them.
+    pub fn accesses(&self, f: &mut dyn FnMut(&Access, Use)) {
+        walk!(self, accesses, iter, f);
+    }
+
+    /// As [`Stmt::accesses`], to be changed.
+    pub fn accesses_mut(&mut self, f: &mut dyn FnMut(&mut Access, Use)) {
+        walk!(self, accesses_mut, iter_mut, f);
     }
 }

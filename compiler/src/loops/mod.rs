@@ -159,7 +159,7 @@ pub enum Stmt {
         a: (Access, [usize; 2]),
         /// Right factor and its strides.
         b: (Access, [usize; 2]),
-        /// The right factor once more, as [`Stmt::Tile`] made it: for left factors that are spikes.
+        /// The right factor once more, as [`Stmt::Tile`] made it.
         tiles: Option<Access>,
         /// Result; columns are adjacent.
         c: (Access, usize),
@@ -177,23 +177,14 @@ pub enum Stmt {
         /// Result, rows of n.
         c: Access,
     },
-    /// Columns of a matrix in tiles, as products of spikes read them: see [`snn_runtime::kernels::spikes::snn_tile_columns`].
+    /// A matrix in tiles: see [`snn_runtime::kernels::tiles`].
     Tile {
-        /// Rows of the source.
+        /// Rows of the matrix.
         rows: usize,
-        /// Columns of the source.
+        /// Columns of the matrix.
         width: usize,
-        /// From.
-        src: Access,
-        /// To.
-        dst: Access,
-    },
-    /// `dst[c, r] = src[r, c]`, both without gaps between rows.
-    SwapAxes {
-        /// Rows of the source.
-        rows: usize,
-        /// Columns of the source.
-        width: usize,
+        /// Whether it is the matrix with its axes exchanged that lies at the source.
+        swapped: bool,
         /// From.
         src: Access,
         /// To.

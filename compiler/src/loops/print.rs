@@ -104,11 +104,9 @@ impl Program {
                 self.access(&b.0),
                 b.1
             ),
-            Stmt::Tile { rows, width, src, dst } => {
-                self.moved(f, &pad, &format!("tiles of {rows}x{width}"), src, dst)
-            }
-            Stmt::SwapAxes { rows, width, src, dst } => {
-                self.moved(f, &pad, &format!("axes swapped {rows}x{width}"), src, dst)
+            Stmt::Tile { rows, width, swapped, src, dst } => {
+                let swapped = if *swapped { " swapped" } else { "" };
+                self.moved(f, &pad, &format!("tiles of {rows}x{width}{swapped}"), src, dst)
             }
             Stmt::Turn { rows, width, src, dst } => {
                 self.moved(f, &pad, &format!("spikes of each neuron {rows}x{width}"), src, dst)

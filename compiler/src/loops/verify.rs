@@ -4,7 +4,7 @@
 use super::lives::Use;
 use super::{Access, Instr, Program, Stmt};
 use snn_runtime::kernels::bits::turned_words;
-use snn_runtime::kernels::spikes::tiled_floats;
+use snn_runtime::kernels::tiles::tiled_floats;
 use snn_runtime::program::Region;
 
 /// Checks a program.
@@ -120,13 +120,9 @@ fn stmts(program: &Program, body: &[Stmt], in_time: bool) -> Result<(), String> 
                 corner(program, &b.0, (k - 1) * b.1 + n - 1, in_time)?;
                 corner(program, c, m * n - 1, in_time)?;
             }
-            Stmt::Tile { rows, width, src, dst } => {
+            Stmt::Tile { rows, width, src, dst, .. } => {
                 corner(program, src, rows * width - 1, in_time)?;
                 corner(program, dst, tiled_floats(*rows, *width) - 1, in_time)?;
-            }
-            Stmt::SwapAxes { rows, width, src, dst } => {
-                corner(program, src, rows * width - 1, in_time)?;
-                corner(program, dst, rows * width - 1, in_time)?;
             }
             Stmt::Turn { rows, width, src, dst } => {
                 left(program, [*rows, *width], &(*src, [*width, 1]), in_time)?;

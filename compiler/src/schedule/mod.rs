@@ -5,10 +5,11 @@
 //! another statement reads gets a buffer. `phases` and `block` decide the order and the fusion, `scan` makes the time loops,
 //! `statement` and `reduce` everything that is no nest, `nest` the instructions, `layout` the buffers, `spikes` which of them are bits,
 //! `weights` which products get weights in another form, `parts` which loops all threads share, `groups` which phases a shard goes
-//! through without a break, `memory` where buffers lie.
+//! through without a break, `in_place` which buffers are one, `memory` where they lie.
 
 mod block;
 mod groups;
+mod in_place;
 mod layout;
 mod memory;
 mod nest;
@@ -62,6 +63,7 @@ pub fn loops(net: &Net) -> Program {
     weights::prepare(&mut program);
     parts::spread(&mut program);
     groups::join(&mut program);
+    in_place::share(&mut program);
     memory::plan(&mut program);
     debug_assert_eq!(crate::loops::verify::verify(&program), Ok(()));
     program

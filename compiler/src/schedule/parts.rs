@@ -37,7 +37,7 @@ fn can_spread(stmt: &Stmt, buffers: &[BufferInfo]) -> bool {
             Stmt::Nest { rows: 1, width, body } => {
                 *width >= LONG && !body.iter().any(|i| matches!(i, Instr::Add(..)))
             }
-            Stmt::SwapAxes { rows, width, .. } | Stmt::Tile { rows, width, .. } => rows * width >= LONG,
+            Stmt::Tile { rows, width, .. } => rows * width >= LONG,
             _ => false,
         }
 }

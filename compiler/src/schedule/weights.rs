@@ -1,25 +1,18 @@
-//! Weights in the form in which products want them, made once for all shards: transposed for products that read them by columns, in
-//! tiles for spikes.
+//! Weights in tiles, as products want them, made once for all shards and steps.
 //!
-//! Before: `for t { buf7 <- matmul 16x256x256 buf5, buf2 strides [1, 256] }`; after: `buf9 <- axes swapped 256x256 buf2` in a phase that runs
-//! once, and the product reads `buf9 strides [256, 1]`. Correct because parameters change in the update only. After
+//! Before: `for t { buf7 <- matmul 16x256x256 buf5, buf2 strides [1, 256] }`; after: `buf9 <- tiles of 256x256 swapped buf2` in a phase that
+//! runs once, and the product reads `tiles buf9`. Correct because parameters change in the update only. After
 //! `spikes`, before memory is laid out.
 
 use crate::loops::{Access, Phase, Program, Stmt};
-use snn_runtime::kernels::spikes::tiled_floats;
+use snn_runtime::kernels::tiles::tiled_floats;
 use snn_runtime::program::{BufferInfo, Parallel, Region};
 
 /// Smaller weights are read fast in any form.
 const MIN_WEIGHTS: usize = 1 << 12;
 
-/// How weights are wanted.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Form {
-    /// `[out][in]`
-    Transposed,
-    /// Tiles of columns.
-    Tiles,
-}
+/// Tiles of a parameter: whether its axes are exchanged, rows and columns of what is put in tiles.
+type Form = (usize, bool, [usize; 2]);
 
 /// Runs the pass.
 pub(super) fn prepare(program: &mut Program) {
@@ -33,12 +26,14 @@ pub(super) fn prepare(program: &mut Program) {
         if !wanted.is_empty() {
             p += usize::from(phase_before(program, p));
         }
-        for (buffer, form, [rows, width]) in wanted {
-            let to = prepared(program, p - 1, buffer, form, [rows, width]);
+        for form in wanted {
+            let to = prepared(program, p - 1, form);
             let buffers = std::mem::take(&mut program.buffers);
             each_product(&mut program.phases[p].body, &mut |product| {
-                if self::form(product, &buffers) == Some((buffer, form, [rows, width])) {
-                    redirect(product, form, to);
+                if self::form(product, &buffers) == Some(form)
+                    && let Stmt::MatMul { b, tiles, .. } = product
+                {
+                    *tiles = Some(Access { buffer: to, ..b.0 });
                 }
             });
             program.buffers = buffers;
@@ -58,18 +53,17 @@ fn each_product(body: &mut [Stmt], f: &mut dyn FnMut(&mut Stmt)) {
     }
 }
 
-/// The weights that a product would rather have in another form, and their rows and columns.
-fn form(product: &Stmt, buffers: &[BufferInfo]) -> Option<(usize, Form, [usize; 2])> {
+/// The tiles that a product wants.
+fn form(product: &Stmt, buffers: &[BufferInfo]) -> Option<Form> {
     let Stmt::MatMul { size: [_, k, n], a, b, tiles, .. } = product else { return None };
     let weights = &buffers[b.0.buffer];
-    if weights.region != Region::Param || weights.width() != k * n || k * n < MIN_WEIGHTS || tiles.is_some() {
+    let is_whole = weights.region == Region::Param && weights.width() == k * n && b.0.offset == 0;
+    if !is_whole || k * n < MIN_WEIGHTS || tiles.is_some() || a.1[1] != 1 {
         return None;
     }
-    let by_columns = b.1 == [1, *k] && *k > 1;
-    let by_spikes = buffers[a.0.buffer].spikes && a.1[1] == 1;
-    match (by_columns, by_spikes) {
-        (true, _) => Some((b.0.buffer, Form::Transposed, [*n, *k])),
-        (false, true) => Some((b.0.buffer, Form::Tiles, [*k, *n])),
+    match b.1 {
+        [1, columns] if columns == *k && *k > 1 => Some((b.0.buffer, true, [*k, *n])),
+        [columns, 1] if columns == *n => Some((b.0.buffer, false, [*k, *n])),
         _ => None,
     }
 }
@@ -87,32 +81,15 @@ fn phase_before(program: &mut Program, p: usize) -> bool {
     true
 }
 
-/// The buffer of weights in a form, made in phase `p`.
-fn prepared(program: &mut Program, p: usize, buffer: usize, form: Form, [rows, width]: [usize; 2]) -> usize {
+/// The buffer of tiles, made in phase `p`.
+fn prepared(program: &mut Program, p: usize, (buffer, swapped, [rows, width]): Form) -> usize {
     let whole = |buffer| Access { buffer, offset: 0, shard: 0, step: 0, shift: 0, row: 0, col: 0 };
-    let (what, shape) = match form {
-        Form::Transposed => ("transposed", vec![width, rows]),
-        Form::Tiles => ("in tiles", vec![tiled_floats(rows, width)]),
-    };
     let info = &program.buffers[buffer];
-    let name = format!("{} {what}", info.name);
+    let name = format!("{}{} in tiles", info.name, if swapped { " swapped" } else { "" });
+    let shape = vec![tiled_floats(rows, width)];
     program.buffers.push(BufferInfo { name, region: Region::Shared, shape, ..info.clone() });
     let to = program.buffers.len() - 1;
     let (src, dst) = (whole(buffer), whole(to));
-    program.phases[p].body.push(match form {
-        Form::Transposed => Stmt::SwapAxes { rows, width, src, dst },
-        Form::Tiles => Stmt::Tile { rows, width, src, dst },
-    });
+    program.phases[p].body.push(Stmt::Tile { rows, width, swapped, src, dst });
     to
-}
-
-fn redirect(product: &mut Stmt, form: Form, to: usize) {
-    let Stmt::MatMul { size: [_, _, n], b, tiles, .. } = product else { return };
-    match form {
-        Form::Transposed => {
-            b.0.buffer = to;
-            b.1 = [*n, 1];
-        }
-        Form::Tiles => *tiles = Some(Access { buffer: to, ..b.0 }),
-    }
 }

@@ -9,8 +9,8 @@ use std::arch::x86_64::*;
 pub(super) const DEPTH: usize = 1024;
 /// Share of spikes up to which they are listed for a weight gradient.
 const LISTED: f64 = 0.125;
-/// Entries that may be written beyond the last.
-pub(super) const SLACK: usize = 4;
+/// Entries that may be written and read beyond the last.
+pub(super) const SLACK: usize = 32;
 /// 64-bit words of a row of `n` spikes.
 pub fn words(n: usize) -> usize {
     n.div_ceil(64)
@@ -146,39 +146,78 @@ impl Rows {
         }
     }
 
-    /// Lists the spikes of a piece of k from `k0` on, row after row from entry `at` on; gives the end. Four places are written
-    /// whether there are as many spikes or not, so that the processor need not guess.
-    #[inline(always)]
+    /// Lists the spikes of a piece of k from `k0` on, row after row from entry `at` on; gives the end.
+    ///
+    /// # Safety
+    /// These rows; `entries` have room for all spikes and [`SLACK`] more.
     pub unsafe fn list(
+        &self,
+        k0: usize,
+        depth: usize,
+        entries: *mut u16,
+        at: usize,
+        ends: &mut [u32],
+    ) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512vbmi2") && is_x86_feature_detected!("avx512bw") {
+            // SAFETY: the features are there; the rest is the caller's promise.
+            return unsafe { self.list_avx512(k0, depth, entries, at, ends) };
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.list_words(k0, depth, entries, at, ends, put_places) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
+    unsafe fn list_avx512(
+        &self,
+        k0: usize,
+        depth: usize,
+        entries: *mut u16,
+        at: usize,
+        ends: &mut [u32],
+    ) -> usize {
+        let places: [u16; 32] = std::array::from_fn(|lane| lane as u16);
+        // SAFETY: 32 numbers are read, and written behind `to`; the rest is the caller's promise.
+        unsafe {
+            let first = _mm512_loadu_epi16(places.as_ptr().cast());
+            let put = |to: *mut u16, base: u16, word: u64| {
+                let low = _mm512_add_epi16(first, _mm512_set1_epi16(base as i16));
+                let high = _mm512_add_epi16(low, _mm512_set1_epi16(32));
+                let some = _mm512_maskz_compress_epi16(word as u32, low);
+                _mm512_storeu_epi16(to.cast(), some);
+                let to = to.add((word as u32).count_ones() as usize);
+                let some = _mm512_maskz_compress_epi16((word >> 32) as u32, high);
+                _mm512_storeu_epi16(to.cast(), some);
+            };
+            self.list_words(k0, depth, entries, at, ends, put)
+        }
+    }
+
+    /// [`Rows::list`], with what writes the places of a word: up to [`SLACK`] more than there are.
+    #[inline(always)]
+    unsafe fn list_words(
         &self,
         k0: usize,
         depth: usize,
         entries: *mut u16,
         mut at: usize,
         ends: &mut [u32],
+        put: impl Fn(*mut u16, u16, u64),
     ) -> usize {
         let piece = k0 / 64..(k0 + depth) / 64;
         for (i, end) in ends.iter_mut().enumerate() {
             // SAFETY: a row of the spikes; room for all of them and SLACK more.
             unsafe {
-                for (w, mut word) in self.words(i).skip(piece.start).take(piece.len()) {
-                    let base = (64 * w - k0) as u16;
-                    let mut to = entries.add(at);
+                for (w, word) in self.words(i).skip(piece.start).take(piece.len()) {
+                    put(entries.add(at), (64 * w - k0) as u16, word);
                     at += word.count_ones() as usize;
-                    loop {
-                        for place in 0..4 {
-                            to.add(place).write(base.wrapping_add(word.trailing_zeros() as u16));
-                            word &= word.wrapping_sub(1);
-                        }
-                        if word == 0 {
-                            break;
-                        }
-                        to = to.add(4);
-                    }
                 }
             }
             *end = at as u32;
         }
+        // SAFETY: the slack.
+        unsafe { entries.add(at).cast::<[u16; 4]>().write_unaligned([0; 4]) };
         at
     }
 
@@ -194,6 +233,23 @@ impl Rows {
     }
 }
 
+/// Writes the places of the bits of a word. Four places are written whether there are as many or not, so that the processor need not
+/// guess.
+#[inline(always)]
+fn put_places(mut to: *mut u16, base: u16, mut word: u64) {
+    loop {
+        for place in 0..4 {
+            // SAFETY: the caller has room for all places and some more.
+            unsafe { to.add(place).write(base.wrapping_add(word.trailing_zeros() as u16)) };
+            word &= word.wrapping_sub(1);
+        }
+        if word == 0 {
+            break;
+        }
+        to = to.wrapping_add(4);
+    }
+}
+
 /// Places of spikes in pieces of [`DEPTH`], row after row, and for each piece and row the end of its entries.
 #[derive(Clone, Copy)]
 pub(super) struct Lists {
@@ -203,6 +259,30 @@ pub(super) struct Lists {
 
 /// `out[j][i] = bits[i][j]`: `rows` rows of `k` bits become `k` rows.
 pub(super) fn transpose(rows: usize, k: usize, bits: &[u64], out: &mut [u64]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx512f,avx512vl")]
+        fn wide(rows: usize, k: usize, bits: &[u64], out: &mut [u64]) {
+            transpose_blocks(rows, k, bits, out);
+        }
+        #[target_feature(enable = "avx2")]
+        fn narrow(rows: usize, k: usize, bits: &[u64], out: &mut [u64]) {
+            transpose_blocks(rows, k, bits, out);
+        }
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
+            // SAFETY: the features are there.
+            return unsafe { wide(rows, k, bits, out) };
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the feature is there.
+            return unsafe { narrow(rows, k, bits, out) };
+        }
+    }
+    transpose_blocks(rows, k, bits, out);
+}
+
+#[inline(always)]
+fn transpose_blocks(rows: usize, k: usize, bits: &[u64], out: &mut [u64]) {
     let (from, to) = (words(k), words(rows));
     let mut block = [0u64; 64];
     for i0 in 0..to {
@@ -219,17 +299,25 @@ pub(super) fn transpose(rows: usize, k: usize, bits: &[u64], out: &mut [u64]) {
 }
 
 /// 64 rows of 64 bits, by exchanging quarters of ever smaller squares.
+#[inline(always)]
 fn transpose_block(block: &mut [u64; 64]) {
-    let (mut width, mut mask) = (32, u64::MAX >> 32);
-    while width != 0 {
-        let mut i = 0;
-        while i < 64 {
-            let swap = ((block[i] >> width) ^ block[i + width]) & mask;
-            block[i] ^= swap << width;
-            block[i + width] ^= swap;
-            i = (i + width + 1) & !width;
+    exchange::<32>(block, u64::MAX >> 32);
+    exchange::<16>(block, 0x0000_ffff_0000_ffff);
+    exchange::<8>(block, 0x00ff_00ff_00ff_00ff);
+    exchange::<4>(block, 0x0f0f_0f0f_0f0f_0f0f);
+    exchange::<2>(block, 0x3333_3333_3333_3333);
+    exchange::<1>(block, 0x5555_5555_5555_5555);
+}
+
+/// Exchanges the upper right and lower left quarters of all squares of twice `WIDTH` bits.
+#[inline(always)]
+fn exchange<const WIDTH: usize>(block: &mut [u64; 64], mask: u64) {
+    for square in block.chunks_exact_mut(2 * WIDTH) {
+        let (upper, lower) = square.split_at_mut(WIDTH);
+        for (a, b) in upper.iter_mut().zip(lower) {
+            let swap = ((*a >> WIDTH) ^ *b) & mask;
+            *a ^= swap << WIDTH;
+            *b ^= swap;
         }
-        width /= 2;
-        mask ^= mask << width;
     }
 }

@@ -5,7 +5,8 @@
 
 use super::bits::differing_bits;
 use super::matmul::Product;
-use super::spikes::{TILE, piece};
+use super::spikes::piece;
+use super::tiles::TILE;
 use super::vector::{Entry, TileRow, Vector};
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
@@ -31,19 +32,17 @@ struct Scratch {
     stops: Vec<u32>,
     /// Rows of B of this piece in some columns.
     tile: Vec<TileRow>,
-    /// First row of B of this piece.
-    first: usize,
 }
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// Computes the product if A is sparse enough and gives whether it did.
+/// Computes the product if A is sparse enough and gives whether it did. `tiles` is B once more, or null.
 ///
 /// # Safety
 /// A, B and C cover what sizes and strides say; C is written by nobody else and overlaps neither A nor B.
-pub(super) unsafe fn product(p: &Product) -> bool {
+pub(super) unsafe fn product(p: &Product, tiles: *const f32) -> bool {
     let is_large = p.m.saturating_mul(p.k).saturating_mul(p.n) >= MIN_WORK;
     let is_adjacent = p.a_cs == 1 || p.a_rs == 1;
     let fits = u32::try_from(p.m.saturating_mul(p.k)).is_ok();
@@ -52,7 +51,7 @@ pub(super) unsafe fn product(p: &Product) -> bool {
     }
     SCRATCH.with_borrow_mut(|scratch| {
         // SAFETY: the caller's promise.
-        unsafe { scratch.list(p) && scratch.multiply(p) }
+        unsafe { scratch.list(p) && scratch.multiply(p, tiles) }
     })
 }
 
@@ -127,41 +126,41 @@ impl Scratch {
     ///
     /// # Safety
     /// As [`product`].
-    unsafe fn multiply(&mut self, p: &Product) -> bool {
+    unsafe fn multiply(&mut self, p: &Product, tiles: *const f32) -> bool {
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx512f") {
                 // SAFETY: the feature is there; the rest is the caller's promise.
-                unsafe { self.tiles_avx512(p) };
+                unsafe { self.tiles_avx512(p, tiles) };
                 return true;
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                 // SAFETY: the features are there; the rest is the caller's promise.
-                unsafe { self.tiles_avx2(p) };
+                unsafe { self.tiles_avx2(p, tiles) };
                 return true;
             }
         }
         // SAFETY: the caller's promise.
-        unsafe { self.tiles::<f32>(p) };
+        unsafe { self.tiles::<f32>(p, tiles) };
         true
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f")]
-    unsafe fn tiles_avx512(&mut self, p: &Product) {
+    unsafe fn tiles_avx512(&mut self, p: &Product, tiles: *const f32) {
         // SAFETY: the caller's promise.
-        unsafe { self.tiles::<__m512>(p) }
+        unsafe { self.tiles::<__m512>(p, tiles) }
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn tiles_avx2(&mut self, p: &Product) {
+    unsafe fn tiles_avx2(&mut self, p: &Product, tiles: *const f32) {
         // SAFETY: the caller's promise.
-        unsafe { self.tiles::<__m256>(p) }
+        unsafe { self.tiles::<__m256>(p, tiles) }
     }
 
     #[inline(always)]
-    unsafe fn tiles<V: Vector>(&mut self, p: &Product) {
+    unsafe fn tiles<V: Vector>(&mut self, p: &Product, tiles: *const f32) {
         let piece = piece(p.m, p.k, self.entries.len());
         self.tile.resize(piece, TileRow::ZERO);
         let mut k0 = 0;
@@ -172,9 +171,15 @@ impl Scratch {
                 let width = TILE.min(p.n - j0);
                 // SAFETY: these rows and columns of B and C exist; entries of the piece are rows of the tile.
                 unsafe {
-                    self.pack(p, (k0, j0), depth, width);
+                    // Entries count from the start of k.
+                    let tile = if tiles.is_null() {
+                        self.pack(p, (k0, j0), depth, width);
+                        self.tile.as_ptr().wrapping_sub(k0).cast()
+                    } else {
+                        tiles.add(j0 / TILE * p.k * TILE)
+                    };
                     for i in 0..p.m {
-                        self.row::<V>(p, (i, j0), width, p.accumulate || k0 > 0);
+                        self.row::<V>(p, tile, (i, j0), width, p.accumulate || k0 > 0);
                     }
                 }
             }
@@ -195,7 +200,6 @@ impl Scratch {
     /// Copies a tile of B to adjacent rows, of adjacent rows or adjacent columns.
     #[inline(always)]
     unsafe fn pack(&mut self, p: &Product, (k0, j0): (usize, usize), depth: usize, width: usize) {
-        self.first = k0;
         let tile = &mut self.tile[..depth];
         // SAFETY: elements `k0 .. k0 + depth`, `j0 .. j0 + width` of B.
         unsafe {
@@ -221,13 +225,18 @@ impl Scratch {
 
     /// One row of C in the columns of the tile.
     #[inline(always)]
-    unsafe fn row<V: Vector>(&self, p: &Product, (i, j0): (usize, usize), width: usize, accumulate: bool) {
+    unsafe fn row<V: Vector>(
+        &self,
+        p: &Product,
+        tile: *const f32,
+        (i, j0): (usize, usize),
+        width: usize,
+        accumulate: bool,
+    ) {
         let entries = &self.entries[self.starts[i] as usize..self.stops[i] as usize];
         if entries.is_empty() && accumulate {
             return;
         }
-        // Entries count from the start of k, the tile from the start of the piece.
-        let tile = self.tile.as_ptr().wrapping_sub(self.first).cast();
         // SAFETY: row `i` of C, columns `j0 .. j0 + width`.
         unsafe {
             let c = p.c.offset(i as isize * p.c_rs + j0 as isize);
@@ -329,7 +338,7 @@ mod tests {
             accumulate,
         };
         // SAFETY: the slices have the lengths that sizes and strides say.
-        let done = unsafe { product(&p) };
+        let done = unsafe { product(&p, std::ptr::null()) };
         done.then(|| c.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max))
     }
 

@@ -33,12 +33,9 @@ pub unsafe extern "C" fn snn_matmul_fast(
     c_rs: i64,
     accumulate: u64,
 ) {
-    let (m, k, n) = (m as usize, k as usize, n as usize);
-    let (a_rs, a_cs, b_rs, b_cs, c_rs) =
-        (a_rs as isize, a_cs as isize, b_rs as isize, b_cs as isize, c_rs as isize);
-    let accumulate = accumulate != 0;
+    let p = Product::new((m, k, n), (a, a_rs, a_cs), (b, b_rs, b_cs), (c, c_rs));
     // SAFETY: the caller's promise.
-    unsafe { fast(&Product { m, k, n, a, a_rs, a_cs, b, b_rs, b_cs, c, c_rs, c_cs: 1, accumulate }) }
+    unsafe { fast(&Product { accumulate: accumulate != 0, ..p }) }
 }
 
 /// The product in the order that is fastest for its size and for how many numbers of A are zero.
@@ -50,7 +47,7 @@ pub(super) unsafe fn fast(p: &Product) {
     unsafe {
         if p.m.saturating_mul(p.k).saturating_mul(p.n) < SMALL {
             ordered(p);
-        } else if !events::product(p) {
+        } else if !events::product(p, std::ptr::null()) {
             dense(p);
         }
     }
@@ -107,60 +104,15 @@ pub unsafe extern "C" fn snn_matmul_strict(
     c_rs: i64,
     accumulate: u64,
 ) {
-    let product = Product {
-        m: m as usize,
-        k: k as usize,
-        n: n as usize,
-        a,
-        a_rs: a_rs as isize,
-        a_cs: a_cs as isize,
-        b,
-        b_rs: b_rs as isize,
-        b_cs: b_cs as isize,
-        c,
-        c_rs: c_rs as isize,
-        c_cs: 1,
-        accumulate: accumulate != 0,
-    };
+    let p = Product::new((m, k, n), (a, a_rs, a_cs), (b, b_rs, b_cs), (c, c_rs));
     // SAFETY: the caller's promise.
-    unsafe { ordered(&product) }
+    unsafe { ordered(&Product { accumulate: accumulate != 0, ..p }) }
 }
-
-/// `(rows, columns, src, dst, part, parts)`: dst[columns, rows] is src[rows, columns] with its axes swapped; of `parts` equal parts of
-/// the rows one is done.
-pub type SwapFn = unsafe extern "C" fn(u64, u64, *const f32, *mut f32, u64, u64);
 
 /// The rows of a part.
 pub(super) fn rows_of_part(rows: u64, part: u64, parts: u64) -> std::ops::Range<usize> {
     let step = rows.div_ceil(parts).next_multiple_of(16);
     (part * step).min(rows) as usize..((part + 1) * step).min(rows) as usize
-}
-
-/// Swaps the axes of a matrix, in squares that the first-level cache holds.
-///
-/// # Safety
-/// Both have `rows * columns` numbers; the part of `dst` is written by nobody else and overlaps nothing.
-pub unsafe extern "C" fn snn_swap_axes(
-    rows: u64,
-    columns: u64,
-    src: *const f32,
-    dst: *mut f32,
-    part: u64,
-    parts: u64,
-) {
-    const SIDE: usize = 16;
-    let of_part = rows_of_part(rows, part, parts);
-    let (rows, columns) = (rows as usize, columns as usize);
-    for i0 in of_part.clone().step_by(SIDE) {
-        for j0 in (0..columns).step_by(SIDE) {
-            for j in j0..columns.min(j0 + SIDE) {
-                for i in i0..of_part.end.min(i0 + SIDE) {
-                    // SAFETY: element (i, j) of a matrix of that size.
-                    unsafe { *dst.add(j * rows + i) = *src.add(i * columns + j) };
-                }
-            }
-        }
-    }
 }
 
 /// A product to do: element (i, j) of a matrix is at `i * rs + j * cs`.
@@ -182,6 +134,30 @@ pub(super) struct Product {
 }
 
 impl Product {
+    /// What generated code asks for, with adjacent columns of C that count as 0.
+    pub fn new(
+        (m, k, n): (u64, u64, u64),
+        (a, a_rs, a_cs): (*const f32, i64, i64),
+        (b, b_rs, b_cs): (*const f32, i64, i64),
+        (c, c_rs): (*mut f32, i64),
+    ) -> Product {
+        Product {
+            m: m as usize,
+            k: k as usize,
+            n: n as usize,
+            a,
+            a_rs: a_rs as isize,
+            a_cs: a_cs as isize,
+            b,
+            b_rs: b_rs as isize,
+            b_cs: b_cs as isize,
+            c,
+            c_rs: c_rs as isize,
+            c_cs: 1,
+            accumulate: false,
+        }
+    }
+
     /// The same sums with rows and columns of C exchanged: Cᵀ = Bᵀ Aᵀ. Multiplication commutes, so the bits stay.
     fn transposed(self) -> Product {
         Product {
@@ -527,23 +503,6 @@ mod tests {
             }
             if is_x86_feature_detected!("avx512f") {
                 assert_eq!(narrow, run(ordered_avx512));
-            }
-        }
-    }
-
-    #[test]
-    fn swapped_axes_are_swapped() {
-        for (rows, columns) in [(1, 1), (16, 16), (5, 40), (33, 17)] {
-            let src = random(rows * columns, 5);
-            let mut dst = vec![0.0; rows * columns];
-            // SAFETY: both have that many numbers.
-            (0..3).for_each(|part| unsafe {
-                snn_swap_axes(rows as u64, columns as u64, src.as_ptr(), dst.as_mut_ptr(), part, 3)
-            });
-            for i in 0..rows {
-                for j in 0..columns {
-                    assert_eq!(dst[j * rows + i], src[i * columns + j]);
-                }
             }
         }
     }

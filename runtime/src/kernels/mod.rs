@@ -13,6 +13,7 @@ pub mod reference;
 pub mod roofline;
 pub mod shards;
 pub mod spikes;
+pub mod tiles;
 mod vector;
 
 #[cfg(test)]
@@ -40,21 +41,21 @@ pub extern "C" fn snn_pow(x: f32, y: f32) -> f32 {
 /// Names that generated code may import, and where they are. `strict`: the product of matrices with one fixed order of
 /// sums on every machine; else the fastest one.
 pub fn symbols(strict: bool) -> Vec<(&'static str, *const u8)> {
-    let (matmul, of_spikes, of_shards): (matmul::MatmulFn, spikes::SpikesFn, shards::ShardsFn) = match strict
-    {
-        true => {
-            (matmul::snn_matmul_strict, spikes::snn_matmul_spikes_strict, shards::snn_matmul_shards_strict)
-        }
-        false => (matmul::snn_matmul_fast, spikes::snn_matmul_spikes_fast, shards::snn_matmul_shards_fast),
-    };
+    let matmul: matmul::MatmulFn = if strict { matmul::snn_matmul_strict } else { matmul::snn_matmul_fast };
+    let of_tiles: tiles::TiledFn =
+        if strict { tiles::snn_matmul_tiled_strict } else { tiles::snn_matmul_tiled_fast };
+    let of_spikes: spikes::SpikesFn =
+        if strict { spikes::snn_matmul_spikes_strict } else { spikes::snn_matmul_spikes_fast };
+    let of_shards: shards::ShardsFn =
+        if strict { shards::snn_matmul_shards_strict } else { shards::snn_matmul_shards_fast };
     vec![
         ("snn_matmul", matmul as *const u8),
+        ("snn_matmul_tiled", of_tiles as *const u8),
         ("snn_matmul_spikes", of_spikes as *const u8),
         ("snn_matmul_shards", of_shards as *const u8),
         ("snn_turn_spikes", bits::snn_turn_spikes as bits::TurnFn as *const u8),
-        ("snn_tile_columns", spikes::snn_tile_columns as spikes::TileFn as *const u8),
+        ("snn_tile_columns", tiles::snn_tile_columns as tiles::TileFn as *const u8),
         ("snn_lap", laps::snn_lap as laps::LapFn as *const u8),
-        ("snn_swap_axes", matmul::snn_swap_axes as matmul::SwapFn as *const u8),
         ("snn_uniform_row", random::snn_uniform_row as random::RowFn as *const u8),
         ("snn_gaussian_row", random::snn_gaussian_row as random::RowFn as *const u8),
         ("snn_exp_each", functions::snn_exp_each as functions::FunctionFn as *const u8),

@@ -2,7 +2,8 @@
 
 use super::bits::Rows;
 use super::matmul::{self, Product};
-use super::spikes::{Ready, SCRATCH, TILE};
+use super::spikes::{Ready, SCRATCH};
+use super::tiles::TILE;
 use std::cell::RefCell;
 
 /// Parts of a product over all shards. Part of the result in no mode: each number of C is made by one part.

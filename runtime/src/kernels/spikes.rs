@@ -6,6 +6,7 @@
 
 use super::bits::{DEPTH, Lists, Rows, SLACK, transpose, words};
 use super::matmul::{self, Product};
+use super::tiles::TILE;
 use super::vector::{TileRow, Vector};
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
@@ -15,8 +16,6 @@ use std::cell::RefCell;
 const MAX_SHARE: [f64; 2] = [0.4, 0.5];
 /// Rows of a tile that fits the first-level cache.
 const SHALLOW: usize = 256;
-/// Columns of C that stay in registers.
-pub(super) const TILE: usize = 32;
 /// Fewest rows of B of a tile: 32 KiB, as the first-level cache.
 const PIECE: usize = 256;
 /// Spikes of a row that pay for a tile of its own: the smaller a tile, the nearer it is.
@@ -24,44 +23,9 @@ const MANY: usize = 32;
 /// Rows of B are copied to a tile if each is used this often; else they are read where they are.
 const REUSED: usize = 4;
 /// `(m, k, n, a, transposed, b, b_rs, b_cs, tiles, c, c_rs)`: C[m, n] = A[m, k] · B[k, n]; `a` is m rows of k bits, or k rows of m;
-/// `tiles` is B once more as [`snn_tile_columns`] made it, or null.
+/// `tiles` is B once more as [`super::tiles::snn_tile_columns`] made it, or null.
 pub type SpikesFn =
     unsafe extern "C" fn(u64, u64, u64, *const u64, u64, *const f32, i64, i64, *const f32, *mut f32, i64);
-
-/// Floats of a matrix in tiles.
-pub fn tiled_floats(rows: usize, columns: usize) -> usize {
-    rows * columns.next_multiple_of(TILE)
-}
-
-/// `(rows, columns, src, dst, part, parts)`: of `parts` equal parts of the rows one is done.
-pub type TileFn = unsafe extern "C" fn(u64, u64, *const f32, *mut f32, u64, u64);
-
-/// Copies a matrix to tiles of [`TILE`] columns, one after another, the last one filled up with 0.
-///
-/// # Safety
-/// `src` has `rows * columns` numbers, `dst` has `tiled_floats`; its part is written by nobody else.
-pub unsafe extern "C" fn snn_tile_columns(
-    rows: u64,
-    columns: u64,
-    src: *const f32,
-    dst: *mut f32,
-    part: u64,
-    parts: u64,
-) {
-    let of_part = matmul::rows_of_part(rows, part, parts);
-    let (rows, columns) = (rows as usize, columns as usize);
-    for i in of_part {
-        for (j, first) in (0..columns).step_by(TILE).enumerate() {
-            let width = TILE.min(columns - first);
-            // SAFETY: row `i` of the matrix, and its place in tile `j`.
-            unsafe {
-                let to = std::slice::from_raw_parts_mut(dst.add((j * rows + i) * TILE), TILE);
-                to[..width].copy_from_slice(std::slice::from_raw_parts(src.add(i * columns + first), width));
-                to[width..].fill(0.0);
-            }
-        }
-    }
-}
 
 /// The product in the order that is fastest on this machine.
 ///

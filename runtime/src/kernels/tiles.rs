@@ -1,0 +1,358 @@
+//! Right factors in tiles: making them, and dense products that read them as they are. Products that skip zeros are in `events` and
+//! `spikes`.
+//!
+//! A tile is [`TILE`] columns of a matrix, row after row without gaps, the last tile filled up with 0. Weights are put in tiles once
+//! for all shards and steps; a library that copies its right factor at each call would do so hundreds of times.
+
+use super::events;
+use super::matmul::{self, Product};
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
+
+/// Columns of a tile.
+pub(super) const TILE: usize = 32;
+/// Rows of a tile that the first-level cache holds.
+const DEPTH: usize = 256;
+
+/// Floats of a matrix in tiles.
+pub fn tiled_floats(rows: usize, columns: usize) -> usize {
+    rows * columns.next_multiple_of(TILE)
+}
+
+/// `(rows, columns, swapped, src, dst, part, parts)`: of `parts` equal parts of the rows one is done.
+pub type TileFn = unsafe extern "C" fn(u64, u64, u64, *const f32, *mut f32, u64, u64);
+
+/// Puts a matrix in tiles; with `swapped` it is the matrix with its axes exchanged that lies at `src`.
+///
+/// # Safety
+/// `src` has `rows * columns` numbers, `dst` has `tiled_floats`; its part is written by nobody else.
+pub unsafe extern "C" fn snn_tile_columns(
+    rows: u64,
+    columns: u64,
+    swapped: u64,
+    src: *const f32,
+    dst: *mut f32,
+    part: u64,
+    parts: u64,
+) {
+    let of_part = matmul::rows_of_part(rows, part, parts);
+    let (rows, columns) = (rows as usize, columns as usize);
+    let (row, column) = if swapped != 0 { (1, rows) } else { (columns, 1) };
+    for (j, first) in (0..columns).step_by(TILE).enumerate() {
+        let width = TILE.min(columns - first);
+        // SAFETY: rows `of_part` of the matrix in columns `first .. first + width`, and their places in tile `j`.
+        unsafe {
+            let src = src.add(first * column);
+            let dst = dst.add(j * rows * TILE);
+            if swapped != 0 {
+                swap_rows(of_part.clone(), width, (src, rows), dst);
+                continue;
+            }
+            for i in of_part.clone() {
+                let (from, to) = (src.add(i * row), dst.add(i * TILE));
+                if width == TILE {
+                    *to.cast::<[f32; TILE]>() = *from.cast::<[f32; TILE]>();
+                } else {
+                    std::ptr::copy_nonoverlapping(from, to, width);
+                    std::slice::from_raw_parts_mut(to.add(width), TILE - width).fill(0.0);
+                }
+            }
+        }
+    }
+}
+
+/// Rows of a tile of which the columns lie at `src`, `stride` floats apart.
+#[inline(always)]
+unsafe fn swap_rows(
+    of_part: std::ops::Range<usize>,
+    width: usize,
+    (src, stride): (*const f32, usize),
+    dst: *mut f32,
+) {
+    let squares = of_part.len() / 4 * 4;
+    for (k, i) in of_part.enumerate() {
+        let whole = if k < squares { width / 4 * 4 } else { 0 };
+        // SAFETY: the caller's promise: element (i, c) is at `src + c * stride + i`.
+        unsafe {
+            if k % 4 == 0 && k < squares {
+                for c in (0..whole).step_by(4) {
+                    swap_square(src.add(c * stride + i), stride, dst.add(i * TILE + c));
+                }
+            }
+            for c in whole..width {
+                *dst.add(i * TILE + c) = *src.add(c * stride + i);
+            }
+            std::slice::from_raw_parts_mut(dst.add(i * TILE + width), TILE - width).fill(0.0);
+        }
+    }
+}
+
+/// Four columns of four numbers, `stride` apart, as four rows of a tile.
+#[inline(always)]
+unsafe fn swap_square(src: *const f32, stride: usize, dst: *mut f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 has the instructions; the caller's promise.
+    unsafe {
+        let mut square: [_; 4] = std::array::from_fn(|c| _mm_loadu_ps(src.add(c * stride)));
+        let [a, b, c, d] = &mut square;
+        _MM_TRANSPOSE4_PS(a, b, c, d);
+        for (i, row) in square.into_iter().enumerate() {
+            _mm_storeu_ps(dst.add(i * TILE), row);
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    for (i, c) in (0..16).map(|at| (at / 4, at % 4)) {
+        // SAFETY: the caller's promise.
+        unsafe { *dst.add(i * TILE + c) = *src.add(c * stride + i) };
+    }
+}
+
+/// `(m, k, n, a, a_rs, a_cs, b, b_rs, b_cs, tiles, c, c_rs)`: C[m, n] = A[m, k] · B[k, n]; `tiles` is B once more.
+pub type TiledFn = unsafe extern "C" fn(
+    u64,
+    u64,
+    u64,
+    *const f32,
+    i64,
+    i64,
+    *const f32,
+    i64,
+    i64,
+    *const f32,
+    *mut f32,
+    i64,
+);
+
+/// The product in the order that is fastest on this machine.
+///
+/// # Safety
+/// A, B, tiles and C cover what sizes and strides say; C is written by nobody else and overlaps none of them.
+#[allow(clippy::too_many_arguments)]
+pub unsafe extern "C" fn snn_matmul_tiled_fast(
+    m: u64,
+    k: u64,
+    n: u64,
+    a: *const f32,
+    a_rs: i64,
+    a_cs: i64,
+    b: *const f32,
+    b_rs: i64,
+    b_cs: i64,
+    tiles: *const f32,
+    c: *mut f32,
+    c_rs: i64,
+) {
+    let p = Product::new((m, k, n), (a, a_rs, a_cs), (b, b_rs, b_cs), (c, c_rs));
+    // SAFETY: the caller's promise.
+    unsafe {
+        if !events::product(&p, tiles) {
+            dense(&p, tiles);
+        }
+    }
+}
+
+/// The product with the order of sums of [`matmul::snn_matmul_strict`].
+///
+/// # Safety
+/// As [`snn_matmul_tiled_fast`].
+#[allow(clippy::too_many_arguments)]
+pub unsafe extern "C" fn snn_matmul_tiled_strict(
+    m: u64,
+    k: u64,
+    n: u64,
+    a: *const f32,
+    a_rs: i64,
+    a_cs: i64,
+    b: *const f32,
+    b_rs: i64,
+    b_cs: i64,
+    _tiles: *const f32,
+    c: *mut f32,
+    c_rs: i64,
+) {
+    let p = Product::new((m, k, n), (a, a_rs, a_cs), (b, b_rs, b_cs), (c, c_rs));
+    // SAFETY: the caller's promise.
+    unsafe { matmul::ordered(&p) }
+}
+
+/// The product without a look at zeros.
+///
+/// # Safety
+/// As [`snn_matmul_tiled_fast`].
+unsafe fn dense(p: &Product, tiles: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    if p.a_cs == 1 {
+        if is_x86_feature_detected!("avx512f") {
+            // SAFETY: the feature is there; the rest is the caller's promise.
+            return unsafe { dense_avx512(p, tiles) };
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // SAFETY: the features are there; the rest is the caller's promise.
+            return unsafe { dense_avx2(p, tiles) };
+        }
+    }
+    let _ = tiles;
+    // SAFETY: the caller's promise.
+    unsafe { matmul::dense(p) }
+}
+
+/// Sums of `$most` rows at most in registers, `$vectors` of `$lanes` columns each.
+macro_rules! dense_in {
+    ($name:ident, $features:literal, $vector:ty, $lanes:literal, $most:literal, [$($rows:literal)*],
+     $load:path, $store:path, $splat:path, $fma:path, $add:path, $zero:path) => {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = $features)]
+        unsafe fn $name(p: &Product, tiles: *const f32) {
+            #[inline(always)]
+            unsafe fn rows<const R: usize, const V: usize>(
+                p: &Product,
+                (i, k0, j): (usize, usize, usize),
+                tile: *const f32,
+                depth: usize,
+                width: usize,
+            ) {
+                // SAFETY: rows `i .. i + R` of A and C, columns `j .. j + width` of C, `depth` rows of the tile.
+                unsafe {
+                    let a: [*const f32; R] =
+                        std::array::from_fn(|r| p.a.offset((i + r) as isize * p.a_rs + k0 as isize));
+                    let mut sums = [[$zero(); V]; R];
+                    for l in 0..depth {
+                        let b: [$vector; V] = std::array::from_fn(|v| $load(tile.add(l * TILE + $lanes * v)));
+                        for r in 0..R {
+                            let factor = $splat(*a[r].add(l));
+                            for v in 0..V {
+                                sums[r][v] = $fma(factor, b[v], sums[r][v]);
+                            }
+                        }
+                    }
+                    for (r, sums) in sums.iter().enumerate() {
+                        let c = p.c.offset((i + r) as isize * p.c_rs + j as isize);
+                        let mut part = [0.0f32; TILE];
+                        let whole = width == V * $lanes;
+                        let to = if whole { c } else { part.as_mut_ptr() };
+                        if k0 > 0 && !whole {
+                            std::ptr::copy_nonoverlapping(c, to, width);
+                        }
+                        for (v, sum) in sums.iter().enumerate() {
+                            let to = to.add($lanes * v);
+                            $store(to, if k0 > 0 { $add($load(to), *sum) } else { *sum });
+                        }
+                        if !whole {
+                            std::ptr::copy_nonoverlapping(part.as_ptr(), c, width);
+                        }
+                    }
+                }
+            }
+            let of_group = p.m.div_ceil(p.m.div_ceil($most).max(1));
+            let mut k0 = 0;
+            loop {
+                let depth = DEPTH.min(p.k - k0);
+                for j in (0..p.n).step_by(2 * $lanes) {
+                    let width = (2 * $lanes).min(p.n - j);
+                    let mut i = 0;
+                    while i < p.m {
+                        let many = of_group.min(p.m - i);
+                        // SAFETY: these rows and columns exist, and so does their place in the tiles.
+                        unsafe {
+                            let tile = tiles.add((j / TILE * p.k + k0) * TILE + j % TILE);
+                            match (many, width <= $lanes) {
+                                $(($rows, false) => rows::<$rows, 2>(p, (i, k0, j), tile, depth, width),
+                                ($rows, true) => rows::<$rows, 1>(p, (i, k0, j), tile, depth, width),)*
+                                _ => unreachable!("groups have no more rows"),
+                            }
+                        }
+                        i += many;
+                    }
+                }
+                k0 += depth;
+                if k0 >= p.k {
+                    break;
+                }
+            }
+        }
+    };
+}
+
+dense_in!(
+    dense_avx512,
+    "avx512f",
+    __m512,
+    16,
+    14,
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14],
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_set1_ps,
+    _mm512_fmadd_ps,
+    _mm512_add_ps,
+    _mm512_setzero_ps
+);
+dense_in!(
+    dense_avx2,
+    "avx2,fma",
+    __m256,
+    8,
+    6,
+    [1 2 3 4 5 6],
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_set1_ps,
+    _mm256_fmadd_ps,
+    _mm256_add_ps,
+    _mm256_setzero_ps
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::reference;
+    use crate::kernels::spikes::tests::random;
+
+    fn tiled(b: &[f32], k: usize, n: usize, swapped: bool) -> Vec<f32> {
+        let mut tiles = vec![f32::NAN; tiled_floats(k, n)];
+        // SAFETY: the slices have the lengths that sizes say.
+        (0..3).for_each(|part| unsafe {
+            snn_tile_columns(k as u64, n as u64, u64::from(swapped), b.as_ptr(), tiles.as_mut_ptr(), part, 3)
+        });
+        tiles
+    }
+
+    #[test]
+    fn tiles_hold_the_matrix_and_zeros() {
+        for (k, n) in [(1, 1), (7, 32), (33, 40), (100, 65)] {
+            let b = random(k * n, 2);
+            let swapped: Vec<f32> = (0..k * n).map(|at| b[at % k * n + at / k]).collect();
+            let tiles = tiled(&b, k, n, false);
+            assert_eq!(tiles, tiled(&swapped, k, n, true));
+            for (at, value) in tiles.iter().enumerate() {
+                let (i, j) = (at / TILE % k, at / (k * TILE) * TILE + at % TILE);
+                assert_eq!(*value, if j < n { b[i * n + j] } else { 0.0 });
+            }
+        }
+    }
+
+    #[test]
+    fn products_are_those_of_the_reference_at_every_width() {
+        let mut kernels: Vec<unsafe fn(&Product, *const f32)> = vec![dense];
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            kernels.push(dense_avx2);
+        }
+        for (m, k, n) in [(1, 1, 1), (14, 3, 32), (15, 300, 33), (16, 70, 10), (29, 513, 100), (3, 0, 5)] {
+            let (a, b) = (random(m * k, 1), random(k * n, 2));
+            let tiles = tiled(&b, k, n, false);
+            let mut expected = vec![0.0; m * n];
+            reference::matmul((m, k, n), (&a, k, 1), (&b, n, 1), (&mut expected, n), false);
+            for kernel in &kernels {
+                let mut c = vec![f32::NAN; m * n];
+                let size = (m as u64, k as u64, n as u64);
+                let (of_a, of_b) = ((a.as_ptr(), k as i64, 1), (b.as_ptr(), n as i64, 1));
+                let p = Product::new(size, of_a, of_b, (c.as_mut_ptr(), n as i64));
+                // SAFETY: the slices have the lengths that sizes and strides say.
+                unsafe { kernel(&p, tiles.as_ptr()) };
+                let off = c.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(off < 1e-3 && c.iter().all(|x| x.is_finite()), "{m}x{k}x{n}: {off}");
+            }
+        }
+    }
+}
