@@ -13,14 +13,9 @@ use crate::step::{Graph, Op, State, StepFn, Ty, ValId};
 use component::Components;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A net with the values of the wanted outputs of the step, by name. Names that the step does not have are left out.
-pub fn net(
-    step: &StepFn,
-    wanted: &BTreeSet<String>,
-    steps: usize,
-    shard_batch: usize,
-    shards: usize,
-) -> (Net, BTreeMap<String, ValId>) {
+/// A net with the values of the wanted outputs of the step, by name; names that the step does not have are left out. Its batch is one
+/// sample: the caller decides about shards when it knows what the net does.
+pub fn net(step: &StepFn, wanted: &BTreeSet<String>, steps: usize) -> (Net, BTreeMap<String, ValId>) {
     let outputs: Vec<&(String, ValId)> =
         step.outputs.iter().filter(|(name, _)| wanted.contains(name)).collect();
     let roots: Vec<ValId> = outputs.iter().map(|(_, val)| *val).collect();
@@ -32,8 +27,8 @@ pub fn net(
             inputs: step.inputs.clone(),
             params: step.params.clone(),
             steps,
-            shard_batch,
-            shards,
+            shard_batch: 1,
+            shards: 1,
             ..Net::default()
         },
         map: vec![None; step.graph.nodes.len()],

@@ -90,7 +90,8 @@ fn model(stream: bool, delay: usize) -> StepFn {
 /// Loss: mean over steps and samples of (u0^2 + u1^2) + mean rate squared.
 fn with_loss(step: &StepFn) -> Net {
     let wanted: BTreeSet<String> = ["y.u".to_string(), "h.s".to_string()].into();
-    let (mut net, traces) = cluster::net(step, &wanted, 5, 2, 2);
+    let (mut net, traces) = cluster::net(step, &wanted, 5);
+    (net.shard_batch, net.shards) = (2, 2);
     let g = &mut net.graph;
     let (u, s) = (traces["y.u"], traces["h.s"]);
     let square = g.pointwise(Pw::Mul, &[u, u]);

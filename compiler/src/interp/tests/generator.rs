@@ -233,7 +233,8 @@ impl Generator {
 /// The outputs of a step as a net.
 pub(super) fn net(step: &StepFn) -> (Net, Vec<ValId>) {
     let wanted: BTreeSet<String> = step.outputs.iter().map(|(name, _)| name.clone()).collect();
-    let (mut net, values) = cluster::net(step, &wanted, STEPS, SHARD_BATCH, SHARDS);
+    let (mut net, values) = cluster::net(step, &wanted, STEPS);
+    (net.shard_batch, net.shards) = (SHARD_BATCH, SHARDS);
     let values: Vec<ValId> = step.outputs.iter().map(|(name, _)| values[name]).collect();
     for (k, val) in values.iter().enumerate() {
         output(&mut net, &format!("o{k}"), *val);
