@@ -249,10 +249,24 @@ impl Frame<'_> {
 
     fn fold_shards(&mut self, fold: Fold, width: usize, src: &Access, dst: &Access) {
         // Row `r` is shard `r`, whichever shard this context is of.
-        let from = self.address(&Access { shard: 0, ..*src });
-        let to = self.address(dst);
+        let mut from = self.address(&Access { shard: 0, ..*src });
+        let mut to = self.address(dst);
         let shards = self.field(offset_of!(Ctx, shards));
-        self.fold_to(fold, shards, src.shard, width, (src, from), (dst, to));
+        let mut of_part = width;
+        if self.in_parts {
+            // Whole cache lines; the first part also makes what is left at the end.
+            of_part = width / (16 * PARTS) * 16;
+            let rest = width - of_part * PARTS;
+            let part = self.field(offset_of!(Ctx, shard_idx));
+            self.when_equal(part, 0, |f| {
+                let at = f.int(4 * (of_part * PARTS) as i64);
+                let (from, to) = (f.b.ins().iadd(from, at), f.b.ins().iadd(to, at));
+                f.fold_to(fold, shards, src.shard, rest, (src, from), (dst, to));
+            });
+            from = self.plus_times(from, part, 4 * of_part as i64);
+            to = self.plus_times(to, part, 4 * of_part as i64);
+        }
+        self.fold_to(fold, shards, src.shard, of_part, (src, from), (dst, to));
     }
 
     fn random(

@@ -20,10 +20,16 @@ pub(super) struct Planned {
 /// Numbers of a weight gradient from which on it is not worth a copy for each shard.
 const MANY_WEIGHTS: usize = 1 << 14;
 
-/// Whether a weight gradient is one sum over all shards, made part by part.
+/// Whether a weight gradient is one sum over all shards, made part by part: then every shard keeps its factors until all have them.
+/// With more rows (steps and samples) than the matrix has, a gradient for each shard takes less memory, and its product is long.
 pub(super) fn in_parts(net: &Net, val: ValId) -> bool {
     let node = net.graph.node(val);
-    matches!(node.op, Op::Outer) && node.ty.width() >= MANY_WEIGHTS
+    if !matches!(node.op, Op::Outer) || node.ty.width() < MANY_WEIGHTS {
+        return false;
+    }
+    let operand = net.graph.ty(node.args[0]);
+    let rows = net.shard_batch * if operand.time { net.steps } else { 1 };
+    rows <= operand.width()
 }
 
 /// Phases, and in which a value is ready.
