@@ -25,7 +25,7 @@ pub fn train(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
     // Without a test part there is nothing to evaluate after an epoch.
     let mut check = match split.test.samples {
         0 => None,
-        _ => Some(runner.compile(job, Purpose::Evaluate, batch, known)?),
+        _ => Some(runner.compile_beside(job, batch, known, &mut ready)?),
     };
     let mut weights = Weights::zeroed(ready.engine.program())?;
     runner.initialize(job, &ready, &mut weights, Some(&split.train))?;
@@ -52,7 +52,7 @@ pub fn train(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
             checkpoint: path.clone(),
         },
         engine: &mut ready.engine,
-        test: check.as_mut().map(|check| (&mut check.engine, &split.test)),
+        test: check.as_mut().map(|check| (check, &split.test)),
         data: &split.train,
         stop: &STOP,
     }

@@ -13,13 +13,22 @@ impl Frame<'_> {
     /// A statement.
     pub fn stmt(&mut self, stmt: &Stmt) {
         if let Stmt::Steps { reverse, body } = stmt {
-            let steps = self.loops.steps as i64;
-            return self.repeat(steps, 1, *reverse, |f, step| {
+            let steps = self.segment.map_or(self.loops.steps, |(_, steps)| steps);
+            return self.repeat(steps as i64, 1, *reverse, |f, step| {
                 let outer = f.step.replace(step);
                 for stmt in body {
                     f.stmt(stmt);
                 }
                 f.step = outer;
+            });
+        }
+        if let Stmt::Segments { reverse, count, steps, body } = stmt {
+            return self.repeat(*count as i64, 1, *reverse, |f, segment| {
+                let outer = f.segment.replace((segment, *steps));
+                for stmt in body {
+                    f.stmt(stmt);
+                }
+                f.segment = outer;
             });
         }
         self.work(stmt);
@@ -29,7 +38,7 @@ impl Frame<'_> {
     /// A statement that is no time loop.
     fn work(&mut self, stmt: &Stmt) {
         match stmt {
-            Stmt::Steps { .. } => unreachable!("a time loop"),
+            Stmt::Steps { .. } | Stmt::Segments { .. } => unreachable!("a time loop"),
             Stmt::Nest { rows, width, body } => self.nest(*rows, *width, body),
             Stmt::MatMul { size, a, b, tiles, c } => self.matmul(*size, a, b, tiles.as_ref(), c),
             Stmt::Tile { rows, width, src, dst } => self.turned("snn_tile_columns", *rows, *width, src, dst),
@@ -282,7 +291,7 @@ impl Frame<'_> {
         let key = self.field(offset_of!(Ctx, key));
         let first = if batch { self.field(offset_of!(Ctx, first_sample)) } else { self.int(0) };
         let stream = self.int(stream as i64);
-        let step = match self.step {
+        let step = match self.now() {
             Some(step) => step,
             None => self.int(0),
         };

@@ -8,6 +8,7 @@
 use crate::loops::{Access, Phase, Program, Stmt};
 use snn_runtime::kernels::spikes::tiled_floats;
 use snn_runtime::program::{BufferInfo, Parallel, Region};
+use std::collections::BTreeMap;
 
 /// Smaller weights are read fast in any form.
 const MIN_WEIGHTS: usize = 1 << 12;
@@ -23,6 +24,7 @@ enum Form {
 
 /// Runs the pass.
 pub(super) fn prepare(program: &mut Program) {
+    let mut made: BTreeMap<(usize, Form), usize> = BTreeMap::new();
     let mut p = 0;
     while p < program.phases.len() {
         let mut wanted = Vec::new();
@@ -30,11 +32,12 @@ pub(super) fn prepare(program: &mut Program) {
         each_product(&mut phase.body, &mut |product| wanted.extend(form(product, &program.buffers)));
         wanted.sort_unstable();
         wanted.dedup();
-        if !wanted.is_empty() {
+        if wanted.iter().any(|(buffer, form, _)| !made.contains_key(&(*buffer, *form))) {
             p += usize::from(phase_before(program, p));
         }
         for (buffer, form, [rows, width]) in wanted {
-            let to = prepared(program, p - 1, buffer, form, [rows, width]);
+            let new = || prepared(program, p - 1, buffer, form, [rows, width]);
+            let to = *made.entry((buffer, form)).or_insert_with(new);
             let buffers = std::mem::take(&mut program.buffers);
             each_product(&mut program.phases[p].body, &mut |product| {
                 if self::form(product, &buffers) == Some((buffer, form, [rows, width])) {
@@ -51,7 +54,7 @@ pub(super) fn prepare(program: &mut Program) {
 fn each_product(body: &mut [Stmt], f: &mut dyn FnMut(&mut Stmt)) {
     for stmt in body {
         match stmt {
-            Stmt::Steps { body, .. } => each_product(body, f),
+            Stmt::Steps { body, .. } | Stmt::Segments { body, .. } => each_product(body, f),
             Stmt::MatMul { .. } => f(stmt),
             _ => {}
         }
@@ -89,7 +92,8 @@ fn phase_before(program: &mut Program, p: usize) -> bool {
 
 /// The buffer of weights in a form, made in phase `p`.
 fn prepared(program: &mut Program, p: usize, buffer: usize, form: Form, [rows, width]: [usize; 2]) -> usize {
-    let whole = |buffer| Access { buffer, offset: 0, shard: 0, step: 0, shift: 0, row: 0, col: 0 };
+    let whole =
+        |buffer| Access { buffer, offset: 0, shard: 0, segment: 0, step: 0, shift: 0, row: 0, col: 0 };
     let (what, shape) = match form {
         Form::Transposed => ("transposed", vec![width, rows]),
         Form::Tiles => ("in tiles", vec![tiled_floats(rows, width)]),
