@@ -1,5 +1,6 @@
 //! The command line. No work here.
 
+use crate::job::memory;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -21,9 +22,9 @@ pub enum Command {
     Check {
         /// The file.
         file: PathBuf,
-        /// Show the memory that each job will need.
-        #[arg(long)]
-        memory: bool,
+        /// Show the memory that each job will need; with a size, that of trainings which may need no more.
+        #[arg(long, value_name = "BYTES", num_args = 0..=1, require_equals = true, value_parser = memory::bytes)]
+        memory: Option<Option<usize>>,
         /// Common options.
         #[command(flatten)]
         common: Common,
@@ -83,6 +84,9 @@ pub enum Command {
 pub struct Run {
     /// The file.
     pub file: PathBuf,
+    /// Memory that the process of a training may need at most: 200MB, 64MiB, 1.5GB. Longer trainings compute the forward pass twice.
+    #[arg(long, value_name = "BYTES", value_parser = memory::bytes)]
+    pub memory: Option<usize>,
     /// Common options.
     #[command(flatten)]
     pub common: Common,
@@ -121,6 +125,9 @@ pub struct Common {
     /// Sums in documented order: bit-identical with the reference interpreter, slower.
     #[arg(long)]
     pub strict: bool,
+    /// What `--memory` of the command allows a training.
+    #[arg(skip)]
+    pub memory: Option<usize>,
 }
 
 /// More threads than this are a slip of the hand, and more than most systems start.

@@ -1,6 +1,7 @@
 //! Subcommands: which jobs they run, and the small ones whole.
 
 use crate::args::{Cli, Command, Common, Run, StageName};
+use crate::job::memory::Needs;
 use crate::job::{Runner, STOP, facts};
 use crate::load::{self, Failure, load};
 use crate::report::{self, JobReport};
@@ -18,7 +19,7 @@ pub fn run(cli: Cli) -> i32 {
     // Where files may not grow beyond a limit, writing shall fail with a message instead of ending the process.
     #[cfg(unix)]
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Default::default());
-    match cli.command {
+    match with_memory(cli.command) {
         Command::Run(r) => jobs(&r, &[JobKind::Train, JobKind::Evaluate, JobKind::Simulate], false),
         Command::Train(r) => jobs(&r, &[JobKind::Train], false),
         Command::Eval(r) => jobs(&r, &[JobKind::Evaluate], false),
@@ -26,7 +27,9 @@ pub fn run(cli: Cli) -> i32 {
         Command::Test(r) => jobs(&r, &[], true),
         Command::Gradcheck(r) => finish(&r.file, &r.common, check_gradients(&r)),
         Command::Bench(r) => finish(&r.file, &r.common, measure(&r)),
-        Command::Check { file, memory, common } => finish(&file, &common, check(&file, memory, &common)),
+        Command::Check { file, memory, common } => {
+            finish(&file, &common, check(&file, memory.is_some(), &common))
+        }
         Command::Emit { file, stage, all, dump, common } => {
             finish(&file, &common, emit(&file, stage, all, dump.as_deref(), &common))
         }
@@ -34,6 +37,19 @@ pub fn run(cli: Cli) -> i32 {
         Command::Explain { code } => plain(explain(&code)),
         Command::New { dir } => plain(new(&dir)),
     }
+}
+
+/// Hands the bound on memory, which only some commands have, to all that is compiled.
+fn with_memory(mut command: Command) -> Command {
+    match &mut command {
+        Command::Run(r) | Command::Train(r) | Command::Eval(r) | Command::Simulate(r) => {
+            r.common.memory = r.memory
+        }
+        Command::Test(r) | Command::Gradcheck(r) | Command::Bench(r) => r.common.memory = r.memory,
+        Command::Check { memory, common, .. } => common.memory = memory.flatten(),
+        _ => {}
+    }
+    command
 }
 
 /// Ends a command that has reports.
@@ -154,30 +170,21 @@ fn check(file: &Path, memory: bool, common: &Common) -> Result<Vec<JobReport>, F
             JobKind::Simulate => Purpose::Simulate,
         };
         let batch = data.as_ref().map_or(1, |(s, _)| job.batch.min(s.train.samples).max(1));
-        let (_, program) = runner.program(job, purpose, batch, known)?;
-        report::out(&format!(
-            "{:?} {}: {}\n",
-            job.kind,
-            runner.model(job).name,
-            memory_text(&program.plan, runner.pool.threads())
-        ));
+        let (staged, program) = runner.program(job, purpose, batch, known)?;
+        let threads = runner.pool.threads();
+        let trains = job.kind == JobKind::Train;
+        let plan = match trains {
+            true => runner.training_plan(job, batch, known, &staged.net),
+            false => program.plan.clone(),
+        };
+        let needs = Needs::new(&plan, runner.data_bytes(), trains, threads);
+        let segments = staged.net.segments.as_ref().map_or(String::new(), |s| {
+            format!("; {} segments of {} steps", staged.net.steps / s.steps, s.steps)
+        });
+        let name = &runner.model(job).name;
+        report::out(&format!("{:?} {name}: {}{segments}\n", job.kind, needs.text(&plan, threads)));
     }
     Ok(Vec::new())
-}
-
-fn memory_text(plan: &snn_runtime::program::MemoryPlan, threads: usize) -> String {
-    let mb = |floats: usize| floats as f64 * 4e-6;
-    format!(
-        "{:.2} MB (parameters {:.2}, optimizer {:.2}, shared {:.2}, {} shards of {:.2}, {} threads of {:.2})",
-        plan.bytes(threads) as f64 / 1e6,
-        mb(plan.param_floats),
-        mb(plan.slot_floats),
-        mb(plan.shared_floats),
-        plan.shards,
-        mb(plan.shard_floats),
-        plan.locals(threads),
-        mb(plan.local_floats),
-    )
 }
 
 fn emit(

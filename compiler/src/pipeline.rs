@@ -9,7 +9,7 @@ use crate::net::{Net, Output, Sink};
 use crate::source::{FileId, Sources};
 use crate::step::StepFn;
 use crate::{ast, cluster, differentiate, emit, lower, net, parse, schedule, stdlib, step};
-use snn_runtime::program::Program;
+use snn_runtime::program::{MemoryPlan, Program};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What decides about generated code besides the program. All fields are explicit.
@@ -210,6 +210,39 @@ fn backward(
         node.section = snn_runtime::program::Section::Update;
     }
     adjoint.tape
+}
+
+/// The net with its presentation cut into segments of so many steps: the backward pass makes the forward pass again, segment by segment.
+/// None if it cannot be cut like that.
+pub fn in_segments(net: &Net, steps: usize) -> Option<Net> {
+    net::passes::segment::run(net, steps)
+}
+
+/// Memory of a net's program, without its code.
+pub fn memory_plan(net: &Net) -> MemoryPlan {
+    schedule::loops(net).memory_plan()
+}
+
+/// The net as it is if it needs at most `bound` of what `bytes` counts; else with fewer shards, of which each has its own weight gradients;
+/// else in the longest segments that do, else in the longest ones that do with one shard at a time; if none do, the least that one needs.
+pub fn bounded(net: Net, batch: usize, bytes: impl Fn(&Net) -> usize, bound: usize) -> Result<Net, usize> {
+    let (shard_batch, shards) = shards(batch, net.steps, true);
+    let few = Net { shard_batch, shards, ..net.clone() };
+    let lengths = (1..net.steps).rev().filter(|steps| net.steps.is_multiple_of(*steps));
+    let cuts: Vec<Net> = lengths.filter_map(|steps| in_segments(&few, steps)).collect();
+    let alone = cuts.iter().cloned().map(|mut cut| {
+        cut.segments.iter_mut().for_each(|segments| segments.alone = true);
+        cut
+    });
+    let mut least = usize::MAX;
+    for net in [net, few].into_iter().chain(cuts.clone()).chain(alone) {
+        let needs = bytes(&net);
+        if needs <= bound {
+            return Ok(net);
+        }
+        least = least.min(needs);
+    }
+    Err(least)
 }
 
 /// Machine code of a net.

@@ -15,7 +15,7 @@ use crate::kernels::bits;
 use crate::kernels::shards::PARTS;
 use crate::memory::AlignedBuf;
 use crate::pool::Pool;
-use crate::program::{BufferIdx, BufferInfo, Parallel, Program, Region, Section};
+use crate::program::{BufferIdx, BufferInfo, MemoryPlan, Parallel, Program, Region, Section};
 
 /// Parameters and optimizer state of a model; used by every program of that model.
 #[derive(Debug)]
@@ -173,6 +173,15 @@ impl Spent {
     }
 }
 
+/// Floats of the regions shared, shards, locals.
+fn floats(plan: &MemoryPlan, threads: usize) -> [usize; 3] {
+    [
+        plan.shared_floats,
+        plan.shard_floats.saturating_mul(plan.shards),
+        plan.local_floats.saturating_mul(plan.locals(threads)),
+    ]
+}
+
 /// A program with its memory and threads.
 pub struct Engine {
     program: Arc<Program>,
@@ -190,6 +199,16 @@ impl Engine {
     /// # Panics
     /// If a buffer does not lie inside its region: whoever made the program is wrong.
     pub fn new(program: Arc<Program>, pool: Arc<Pool>) -> Result<Engine> {
+        let [shared, shards, locals] = floats(&program.plan, pool.threads()).map(AlignedBuf::zeroed);
+        Ok(Engine {
+            shared: shared?,
+            shards: shards?,
+            locals: locals?,
+            ..Engine::without_memory(program, pool)?
+        })
+    }
+
+    fn without_memory(program: Arc<Program>, pool: Arc<Pool>) -> Result<Engine> {
         let plan = &program.plan;
         for buffer in &plan.buffers {
             let floats = match buffer.region {
@@ -205,11 +224,32 @@ impl Engine {
         let aligned = plan.shard_floats.is_multiple_of(16) && plan.local_floats.is_multiple_of(16);
         assert!(aligned, "shards begin on cache lines");
         assert!(plan.shard_batch > 0 && plan.shards > 0, "a batch has samples");
-        let shared = AlignedBuf::zeroed(plan.shared_floats)?;
-        let all = plan.shard_floats.saturating_mul(plan.shards);
-        let shards = AlignedBuf::zeroed(all)?;
-        let locals = AlignedBuf::zeroed(plan.local_floats.saturating_mul(plan.locals(pool.threads())))?;
-        Ok(Engine { program, pool, shared, shards, locals, count: 0 })
+        let none = || AlignedBuf::zeroed(0);
+        Ok(Engine { pool, shared: none()?, shards: none()?, locals: none()?, count: 0, program })
+    }
+
+    /// An engine without memory of its own, for a program that runs while `other` does not: `other` gets memory that is enough for both, and
+    /// hands it over with [`Engine::swap_memory`]. E0908 if there is not enough.
+    ///
+    /// # Panics
+    /// As [`Engine::new`].
+    pub fn beside(program: Arc<Program>, other: &mut Engine) -> Result<Engine> {
+        let wanted = floats(&program.plan, other.pool.threads());
+        for (buf, len) in [&mut other.shared, &mut other.shards, &mut other.locals].into_iter().zip(wanted) {
+            if buf.len() < len {
+                // Not both at the same time.
+                *buf = AlignedBuf::zeroed(0)?;
+                *buf = AlignedBuf::zeroed(len)?;
+            }
+        }
+        Engine::without_memory(program, other.pool.clone())
+    }
+
+    /// Exchanges memory with another engine; its outputs are lost.
+    pub fn swap_memory(&mut self, other: &mut Engine) {
+        std::mem::swap(&mut self.shared, &mut other.shared);
+        std::mem::swap(&mut self.shards, &mut other.shards);
+        std::mem::swap(&mut self.locals, &mut other.locals);
     }
 
     /// The program.
@@ -234,7 +274,7 @@ impl Engine {
     /// `mask` is filled here.
     ///
     /// # Panics
-    /// If `call.count` is 0 or above the batch, if `weights` are smaller than the program's plan, or if an input has another
+    /// If another engine has the memory ([`Engine::beside`]), if `call.count` is 0 or above the batch, if `weights` are smaller than the program's plan, or if an input has another
     /// length: data are checked before ([`crate::data::batch::fits`]).
     pub fn run(
         &mut self,
@@ -251,6 +291,9 @@ impl Engine {
             call.count,
             plan.batch()
         );
+        let memory = [&self.shared, &self.shards, &self.locals].map(|buf| buf.len());
+        let enough = memory.iter().zip(floats(plan, self.pool.threads())).all(|(have, want)| *have >= want);
+        assert!(enough, "another engine has the memory");
         assert!(weights.param.len() >= plan.param_floats, "parameters of another model");
         assert!(weights.slot.len() >= plan.slot_floats, "optimizer state of another model");
         let started = Instant::now();
@@ -293,7 +336,7 @@ impl Engine {
             scalars,
         };
         let alone = Pool::alone();
-        let pool = if plan.is_small() { &alone } else { &self.pool };
+        let pool = if plan.is_alone() { &alone } else { &self.pool };
         for phases in program.phases.chunk_by(|_, next| next.joined) {
             let started = Instant::now();
             let count = match phases[0].parallel {
@@ -413,7 +456,7 @@ impl Engine {
         }
         let start = Regions { shards: self.shards.as_mut_ptr(), ..Regions::default() };
         let alone = Pool::alone();
-        let pool = if self.program.plan.is_small() { &alone } else { &self.pool };
+        let pool = if self.program.plan.is_alone() { &alone } else { &self.pool };
         pool.run(shards, |shard| {
             // SAFETY: the region of this shard, which nobody else writes; it ends inside the memory of all shards.
             let region = unsafe { std::slice::from_raw_parts_mut(start.shard(shard * stride), stride) };
@@ -508,90 +551,4 @@ impl Regions {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernels::fixture;
-
-    fn call(count: usize) -> Call {
-        Call { key: 5, count, scalars: [0.0; SCALARS] }
-    }
-
-    #[test]
-    fn samples_reach_their_shards_and_come_back_in_order() {
-        for threads in [1, 2] {
-            let pool = Arc::new(Pool::new(threads).unwrap());
-            let mut engine = Engine::new(Arc::new(fixture::echo()), pool).unwrap();
-            let mut weights = Weights::zeroed(engine.program()).unwrap();
-            let mut times = SectionTimes::default();
-            // Three shards of two samples; each sample three steps of two numbers.
-            for count in [6, 5, 1, 2, 6] {
-                let x: Vec<f32> = (0..count * 6).map(|i| i as f32).collect();
-                let inputs: [(&str, &[f32]); 3] = [("x", &x), ("bias", &[100.0, 200.0]), ("unused", &[])];
-                let inputs = inputs.map(|(name, values)| (name, values.into()));
-                engine.run(&mut weights, &call(count), &inputs, &mut times);
-                let y = engine.read("y").unwrap();
-                assert_eq!(y.shape(), [3, count, 2]);
-                for t in 0..3 {
-                    for b in 0..count {
-                        for i in 0..2 {
-                            let expected = (b * 6 + t * 2 + i) as f32 + [100.0, 200.0][i];
-                            assert_eq!(y[[t, b, i]], expected);
-                            assert_eq!(engine.output_row("y", t, b).unwrap()[i], expected);
-                        }
-                    }
-                }
-                let total: f32 = x.iter().sum::<f32>() + 900.0 * count as f32;
-                assert_eq!(engine.scalar("total"), Some(total));
-                assert_eq!(engine.read("total").unwrap().shape(), [0usize; 0]);
-                let seen = engine.read("sample").unwrap();
-                assert_eq!(
-                    seen.into_raw_vec_and_offset().0,
-                    (0..count).map(|b| b as f32).collect::<Vec<_>>()
-                );
-            }
-            assert!(times.forward > 0.0 && times.update == 0.0);
-            assert!(engine.read("nothing").is_none() && engine.scalar("nothing").is_none());
-        }
-    }
-
-    #[test]
-    fn the_first_data_input_has_a_stand_in_and_missing_ones_are_zero() {
-        let mut engine = Engine::new(Arc::new(fixture::echo()), Arc::new(Pool::new(1).unwrap())).unwrap();
-        let mut weights = Weights::zeroed(engine.program()).unwrap();
-        let mut total = |inputs: &[(&str, &[f32])]| {
-            let inputs: Vec<(&str, Given)> =
-                inputs.iter().map(|(name, values)| (*name, Given::from(*values))).collect();
-            engine.run(&mut weights, &call(2), &inputs, &mut SectionTimes::default());
-            engine.scalar("total").unwrap()
-        };
-        assert_eq!(total(&[(INPUT, &[1.0; 12]), ("bias", &[1.0, 2.0])]), 12.0 + 18.0);
-        assert_eq!(total(&[(INPUT, &[1.0; 12]), ("x", &[2.0; 12])]), 24.0);
-        assert_eq!(total(&[("bias", &[1.0, 2.0])]), 18.0);
-        assert_eq!(total(&[]), 0.0);
-        let program = fixture::echo();
-        assert_eq!(input(&program, INPUT).unwrap().name, "x");
-        assert!(input(&program, "y").is_none());
-    }
-
-    #[test]
-    fn too_large_a_program_is_an_error() {
-        let mut program = fixture::echo();
-        program.plan.shards = 1 << 50;
-        let error = Engine::new(Arc::new(program), Arc::new(Pool::new(1).unwrap())).err().unwrap();
-        assert_eq!(error.code, "E0908");
-    }
-
-    #[test]
-    fn weights_copy_and_give_tensors() {
-        let program = fixture::logistic::<4, 3, 2>(2);
-        let mut weights = Weights::zeroed(&program).unwrap();
-        let slot = program.params[0].slots[0].1;
-        weights.param_mut(&program, 0)[5] = 2.0;
-        weights.slot_mut(&program, slot)[1] = 3.0;
-        let mut copy = weights.duplicate().unwrap();
-        assert_eq!(copy.param(&program, 0)[5], 2.0);
-        weights.param_mut(&program, 0)[5] = 1.0;
-        copy.copy_from(&weights);
-        assert_eq!((copy.param(&program, 0)[5], copy.slot(&program, slot)[1]), (1.0, 3.0));
-    }
-}
+mod tests;

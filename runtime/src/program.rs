@@ -84,6 +84,10 @@ pub struct MemoryPlan {
     pub shard_floats: usize,
     /// Floats of region `Local`, for one thread.
     pub local_floats: usize,
+    /// Bytes that kernels hold for each thread besides, about.
+    pub kernel_bytes: usize,
+    /// Whether one thread does all shards, because there is no memory for more.
+    pub alone: bool,
     /// Every buffer.
     pub buffers: Vec<BufferInfo>,
 }
@@ -96,12 +100,28 @@ impl MemoryPlan {
 
     /// Copies of region `Local` with so many threads.
     pub fn locals(&self, threads: usize) -> usize {
-        if self.is_small() { 1 } else { threads.min(self.shards) }
+        if self.is_alone() { 1 } else { threads.min(self.shards) }
     }
 
-    /// Whether a batch is done before other threads have woken up.
-    pub fn is_small(&self) -> bool {
-        (self.shard_floats + self.local_floats) * self.shards < SMALL
+    /// Whether one thread does all shards: also where a batch is done before other threads have woken up.
+    pub fn is_alone(&self) -> bool {
+        self.alone || (self.shard_floats + self.local_floats) * self.shards < SMALL
+    }
+
+    /// Of two programs of one model that take turns in one memory: the larger of each region.
+    pub fn in_turns(&self, other: &MemoryPlan) -> MemoryPlan {
+        MemoryPlan {
+            shared_floats: self.shared_floats.max(other.shared_floats),
+            shard_floats: self.shard_floats.max(other.shard_floats),
+            local_floats: self.local_floats.max(other.local_floats),
+            kernel_bytes: self.kernel_bytes.max(other.kernel_bytes),
+            ..self.clone()
+        }
+    }
+
+    /// Bytes of the regions that hold what is computed on the way: those of all shards and of so many threads.
+    pub fn tape_bytes(&self, threads: usize) -> usize {
+        4 * (self.shard_floats * self.shards + self.local_floats * self.locals(threads))
     }
 
     /// Bytes of all regions with so many threads.

@@ -41,20 +41,21 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-fn plain(name: &str, run: fn() -> Result<(), String>) -> Trial {
+/// A trial.
+pub(crate) fn plain(name: &str, run: fn() -> Result<(), String>) -> Trial {
     Trial::test(name.to_string(), move || run().map_err(Failed::from))
 }
 
 /// Fails with words unless a condition holds.
-fn ensure(holds: bool, words: impl FnOnce() -> String) -> Result<(), String> {
+pub(crate) fn ensure(holds: bool, words: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(words()) }
 }
 
 /// What a run gave.
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
 }
 
 impl Ran {
@@ -66,7 +67,7 @@ impl Ran {
         }
     }
 
-    fn expect(self, code: i32) -> Result<Ran, String> {
+    pub fn expect(self, code: i32) -> Result<Ran, String> {
         ensure(self.code == code, || {
             format!("exit code {}, not {code}:\n{}{}", self.code, self.out, self.err)
         })?;
@@ -85,14 +86,16 @@ impl Ran {
     }
 }
 
-fn command(args: &[&str]) -> Result<Command, String> {
+/// The command line, to be started.
+pub(crate) fn command(args: &[&str]) -> Result<Command, String> {
     let this = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut command = Command::new(this);
     command.env(AS_PROGRAM, "1").current_dir(root()).args(args).stdin(Stdio::null());
     Ok(command)
 }
 
-fn snnc(args: &[&str]) -> Result<Ran, String> {
+/// Runs the command line.
+pub(crate) fn snnc(args: &[&str]) -> Result<Ran, String> {
     command(args)?.output().map(Ran::of).map_err(|error| error.to_string())
 }
 

@@ -6,7 +6,7 @@ use snn_compiler::hir::{Job, JobKind};
 use snn_compiler::interp::{self, Array, Call, Inputs, Number};
 use snn_compiler::net::{Net, Sink};
 use snn_compiler::pipeline::{self, DataFacts, Options, Purpose};
-use snn_compiler::step::Ty;
+use snn_compiler::step::{Op, Ty, ValId};
 use snn_runtime::abi::{SCALARS, Scalar};
 use snn_runtime::data::Dataset;
 use snn_runtime::engine::{self, Engine, SectionTimes, Weights};
@@ -42,6 +42,10 @@ pub fn job(runner: &mut Runner, job: &Job) -> Result<(), Failed> {
         let (strict, fast) = (net(true)?.net, net(false)?.net);
         let params = params(runner, job, &strict);
         compare(&strict, &fast, &given, &params, samples).map_err(|why| format!("{purpose:?}: {why}"))?;
+        if matches!(purpose, Purpose::Train | Purpose::Gradient { .. }) {
+            let data = (&given, &params[..], samples);
+            segments(&strict, &fast, data).map_err(|why| format!("{purpose:?} in segments: {why}"))?;
+        }
     }
     Ok(())
 }
@@ -112,6 +116,47 @@ fn compare(net: &Net, fast: &Net, given: &Given, params: &[Vec<f32>], samples: u
         }
         _ => Ok(()),
     }
+}
+
+/// A training that goes through its presentation in segments computes what the whole one does: all engines agree on it bit for bit, and it
+/// agrees with the whole one bit for bit in everything that is no sum of weight gradients over the steps.
+fn segments(
+    strict: &Net,
+    fast: &Net,
+    (given, params, samples): (&Given, &[Vec<f32>], usize),
+) -> Result<(), String> {
+    let lengths = (1..strict.steps).rev().filter(|steps| strict.steps.is_multiple_of(*steps)).take(2);
+    for steps in lengths {
+        let cut = |net| pipeline::in_segments(net, steps).ok_or_else(|| format!("{steps} steps: not cut"));
+        let (cut, cut_fast) = (cut(strict)?, cut(fast)?);
+        let in_place = |why: String| format!("{steps} steps: {why}");
+        same_meaning(strict, &cut, given, params, samples).map_err(in_place)?;
+        compare(&cut, &cut_fast, given, params, samples).map_err(in_place)?;
+        let whole = interpreted::<f32>(strict, given, params, samples);
+        let same = whole.iter().zip(interpreted::<f32>(&cut, given, params, samples));
+        for (output, ((name, a), (_, b))) in strict.outputs.iter().zip(same) {
+            if !sums_weights(strict, output.val) && a.iter().zip(&b).any(|(a, b)| a != b && !a.is_nan()) {
+                return Err(in_place(format!("`{name}` is not that of the whole presentation")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a value is computed from a sum of weight gradients over the steps.
+fn sums_weights(net: &Net, val: ValId) -> bool {
+    let mut seen = vec![false; net.graph.nodes.len()];
+    let mut stack = vec![val];
+    while let Some(val) = stack.pop() {
+        let node = net.graph.node(val);
+        if matches!(node.op, Op::Outer) && node.args.iter().all(|a| net.graph.ty(*a).time) {
+            return true;
+        }
+        if !std::mem::replace(&mut seen[val.idx()], true) {
+            stack.extend(&node.args);
+        }
+    }
+    false
 }
 
 /// The net with other orders of sums gives the same numbers in f64 but for rounding.

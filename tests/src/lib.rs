@@ -6,5 +6,6 @@ pub mod differential;
 pub mod errors;
 pub mod golden;
 pub mod gradients;
+pub mod memory;
 pub mod snapshots;
 pub mod tidy;

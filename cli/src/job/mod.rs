@@ -3,6 +3,7 @@
 mod activity;
 mod evaluate;
 mod locate;
+pub mod memory;
 mod progress;
 pub mod simulate;
 mod train;
@@ -98,6 +99,11 @@ impl<'a> Runner<'a> {
     ) -> Result<(Staged, Program), Failure> {
         let staged = pipeline::net(self.model(job), job, purpose, batch, data, self.options().strict)
             .map_err(|name| Failure::plain("E0806", format!("surrogate `{name}` has no primitive"), None))?;
+        let trains = matches!(purpose, Purpose::Train | Purpose::Gradient { .. });
+        let staged = match trains {
+            true => Staged { net: self.bounded(job, staged.net, batch, data)?, ..staged },
+            false => staged,
+        };
         let program = pipeline::compile(&staged.net, &self.options());
         Ok((staged, program))
     }
@@ -115,6 +121,19 @@ impl<'a> Runner<'a> {
         let seconds = start.elapsed().as_secs_f64();
         let engine = Engine::new(Arc::new(program), self.pool.clone())?;
         Ok(Ready { staged, engine, seconds })
+    }
+
+    /// Compiles the evaluation of a training, which takes turns with it in its memory. Under `--memory` it goes through the same segments.
+    pub fn compile_beside(
+        &self,
+        job: &Job,
+        batch: usize,
+        data: DataFacts,
+        training: &mut Ready,
+    ) -> Result<Engine, Failure> {
+        let net = self.evaluation(job, batch, data, &training.staged.net)?;
+        let program = pipeline::compile(&net, &self.options());
+        Ok(Engine::beside(Arc::new(program), &mut training.engine)?)
     }
 
     /// The data of a job, checked against its model.

@@ -22,7 +22,11 @@ pub fn train(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
     let known = super::facts(&split.train);
     let batch = job.batch.min(split.train.samples).max(1);
     let mut ready = runner.compile(job, Purpose::Train, batch, known)?;
-    let mut check = runner.compile(job, Purpose::Evaluate, batch, known)?;
+    // Without a test part there is nothing to evaluate after an epoch.
+    let mut check = match split.test.samples {
+        0 => None,
+        _ => Some(runner.compile_beside(job, batch, known, &mut ready)?),
+    };
     let mut weights = Weights::zeroed(ready.engine.program())?;
     runner.initialize(job, &ready, &mut weights, Some(&split.train))?;
     let model = runner.model(job);
@@ -48,7 +52,7 @@ pub fn train(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
             checkpoint: path.clone(),
         },
         engine: &mut ready.engine,
-        test: (split.test.samples > 0).then_some((&mut check.engine, &split.test)),
+        test: check.as_mut().map(|check| (check, &split.test)),
         data: &split.train,
         stop: &STOP,
     }

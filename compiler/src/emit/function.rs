@@ -45,6 +45,7 @@ pub(super) fn phase(
         lanes: Lanes::Four,
         ctx,
         step: None,
+        segment: None,
         scratch: None,
         kernel_frame: None,
         lap: options.laps.then(|| loops.statements_before(idx)),
@@ -80,6 +81,8 @@ pub(super) struct Frame<'a> {
     pub ctx: Value,
     /// Step of the enclosing time loop.
     pub step: Option<Value>,
+    /// Number of the enclosing segment, and the steps of each.
+    pub segment: Option<(Value, usize)>,
     /// Memory of this call, if it needs some.
     pub scratch: Option<StackSlot>,
     /// Frame of kernels, if there are some.
@@ -194,11 +197,24 @@ impl Frame<'_> {
             let shard = self.field(offset_of!(Ctx, shard_idx));
             address = self.plus_times(address, shard, 4 * a.shard as i64);
         }
+        if a.segment != 0 {
+            let (segment, _) = self.segment.expect("verified: within segments");
+            address = self.plus_times(address, segment, 4 * a.segment as i64);
+        }
         if a.step != 0 {
             let step = self.step.expect("verified: within a time loop");
             address = self.plus_times(address, step, 4 * a.step as i64);
         }
         address
+    }
+
+    /// The step of the presentation, in a time loop.
+    pub fn now(&mut self) -> Option<Value> {
+        let step = self.step?;
+        Some(match self.segment {
+            Some((segment, steps)) => self.plus_times(step, segment, steps as i64),
+            None => step,
+        })
     }
 
     /// Ends the lap of a statement that is no time loop, if statements are timed.

@@ -8,7 +8,7 @@ use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{Linkage, Module, default_libcall_names};
 use snn_runtime::abi::PhaseFn;
 use snn_runtime::kernels;
-use snn_runtime::program::{Code, MemoryPlan, Phase, Program};
+use snn_runtime::program::{Code, Phase, Program};
 use std::sync::Mutex;
 
 /// Owner of the pages of code.
@@ -89,7 +89,7 @@ pub(super) fn program(loops: &Loops, options: &Options) -> Program {
     });
     Program {
         phases: phases.collect(),
-        plan: plan(loops),
+        plan: loops.memory_plan(),
         params: loops.params.clone(),
         inputs: loops.inputs.clone(),
         outputs: loops.outputs.clone(),
@@ -104,20 +104,6 @@ fn isa_of_host(native: bool) -> OwnedTargetIsa {
         return host.finish(flags()).expect("emit: consistent settings");
     }
     super::isa_for(&host.triple().to_string(), super::BASELINE)
-}
-
-fn plan(loops: &Loops) -> MemoryPlan {
-    MemoryPlan {
-        shard_batch: loops.shard_batch,
-        shards: loops.shards,
-        steps: loops.steps,
-        param_floats: loops.floats.param,
-        slot_floats: loops.floats.slot,
-        shared_floats: loops.floats.shared,
-        shard_floats: loops.floats.shard,
-        local_floats: loops.floats.local,
-        buffers: loops.buffers.clone(),
-    }
 }
 
 /// Runs a phase on memory that a test has laid out by the plan.

@@ -109,7 +109,7 @@ impl Frame<'_> {
                 builder.scalar(self.b.ins().load(types::F32, memory(), ctx, offset as i32))
             }
             Instr::StepIndex => {
-                let step = self.step.expect("verified: within a time loop");
+                let step = self.now().expect("verified: within a time loop");
                 builder.scalar(self.b.ins().fcvt_from_sint(types::F32, step))
             }
             Instr::Load(a) if self.loops.buffers[a.buffer].spikes => Action::LoadSpikes(pointer(a)),

@@ -310,7 +310,7 @@ impl Frame<'_> {
                 Some(self.b.ins().splat(types::F32X4, x))
             }
             Instr::StepIndex => {
-                let step = self.step.expect("verified: within a time loop");
+                let step = self.now().expect("verified: within a time loop");
                 let x = self.b.ins().fcvt_from_sint(types::F32, step);
                 Some(self.b.ins().splat(types::F32X4, x))
             }
@@ -348,7 +348,8 @@ impl Frame<'_> {
 }
 
 /// How a number of a column lies in memory of our own.
-const SCRATCH: Access = Access { buffer: usize::MAX, offset: 0, shard: 0, step: 0, shift: 0, row: 0, col: 1 };
+const SCRATCH: Access =
+    Access { buffer: usize::MAX, offset: 0, shard: 0, segment: 0, step: 0, shift: 0, row: 0, col: 1 };
 
 /// How many groups of four lanes a turn of the loop makes. Short bodies gain a quarter (64-128-10, 25 steps: 1.3 to 0.9 ms for a
 /// training step); of longer ones two are enough to hide that each operation waits for the one before.

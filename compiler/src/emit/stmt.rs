@@ -13,13 +13,22 @@ impl Frame<'_> {
     /// A statement.
     pub fn stmt(&mut self, stmt: &Stmt) {
         if let Stmt::Steps { reverse, body } = stmt {
-            let steps = self.loops.steps as i64;
-            return self.repeat(steps, 1, *reverse, |f, step| {
+            let steps = self.segment.map_or(self.loops.steps, |(_, steps)| steps);
+            return self.repeat(steps as i64, 1, *reverse, |f, step| {
                 let outer = f.step.replace(step);
                 for stmt in body {
                     f.stmt(stmt);
                 }
                 f.step = outer;
+            });
+        }
+        if let Stmt::Segments { reverse, count, steps, body } = stmt {
+            return self.repeat(*count as i64, 1, *reverse, |f, segment| {
+                let outer = f.segment.replace((segment, *steps));
+                for stmt in body {
+                    f.stmt(stmt);
+                }
+                f.segment = outer;
             });
         }
         self.work(stmt);
@@ -29,7 +38,7 @@ impl Frame<'_> {
     /// A statement that is no time loop.
     fn work(&mut self, stmt: &Stmt) {
         match stmt {
-            Stmt::Steps { .. } => unreachable!("a time loop"),
+            Stmt::Steps { .. } | Stmt::Segments { .. } => unreachable!("a time loop"),
             Stmt::Nest { rows, width, body } => self.nest(*rows, *width, body),
             Stmt::MatMul { size, a, b, tiles, c } => self.matmul(*size, a, b, tiles.as_ref(), c),
             Stmt::Tile { rows, width, swapped, src, dst } => self.tile(*rows, *width, *swapped, src, dst),
@@ -257,10 +266,24 @@ impl Frame<'_> {
 
     fn fold_shards(&mut self, fold: Fold, width: usize, src: &Access, dst: &Access) {
         // Row `r` is shard `r`, whichever shard this context is of.
-        let from = self.address(&Access { shard: 0, ..*src });
-        let to = self.address(dst);
+        let mut from = self.address(&Access { shard: 0, ..*src });
+        let mut to = self.address(dst);
         let shards = self.field(offset_of!(Ctx, shards));
-        self.fold_to(fold, shards, src.shard, width, (src, from), (dst, to));
+        let mut of_part = width;
+        if self.in_parts {
+            // Whole cache lines; the first part also makes what is left at the end.
+            of_part = width / (16 * PARTS) * 16;
+            let rest = width - of_part * PARTS;
+            let part = self.field(offset_of!(Ctx, shard_idx));
+            self.when_equal(part, 0, |f| {
+                let at = f.int(4 * (of_part * PARTS) as i64);
+                let (from, to) = (f.b.ins().iadd(from, at), f.b.ins().iadd(to, at));
+                f.fold_to(fold, shards, src.shard, rest, (src, from), (dst, to));
+            });
+            from = self.plus_times(from, part, 4 * of_part as i64);
+            to = self.plus_times(to, part, 4 * of_part as i64);
+        }
+        self.fold_to(fold, shards, src.shard, of_part, (src, from), (dst, to));
     }
 
     fn random(
@@ -276,7 +299,7 @@ impl Frame<'_> {
         let key = self.field(offset_of!(Ctx, key));
         let first = if batch { self.field(offset_of!(Ctx, first_sample)) } else { self.int(0) };
         let stream = self.int(stream as i64);
-        let step = match self.step {
+        let step = match self.now() {
             Some(step) => step,
             None => self.int(0),
         };

@@ -91,7 +91,8 @@ impl<N: Number> NetRun<'_, N> {
 
     pub(super) fn env(&self) -> Env {
         let Net { steps, shard_batch, shards, .. } = *self.net;
-        Env { extent: Extent { steps, shard_batch, shards }, call: self.call }
+        let segment = self.net.segments.as_ref().map_or(steps, |segments| segments.steps);
+        Env { extent: Extent { steps, shard_batch, shards }, segment, call: self.call }
     }
 }
 
@@ -126,7 +127,7 @@ pub fn step<N: Number>(
     mode: &Mode<N>,
 ) -> Result<Results<N>, String> {
     let _same_as_compiled_code = FlushDenormals::enter();
-    let env = Env { extent, call: *call };
+    let env = Env { extent, segment: extent.steps, call: *call };
     // A step is the body of one scan that also reads parameters.
     let scan = Scan {
         name: "step".into(),
@@ -146,7 +147,7 @@ pub fn step<N: Number>(
 /// See [`super::graph_values`].
 pub(super) fn graph_values<N: Number>(graph: &Graph, val: ValId, key: u64) -> Vec<N> {
     let extent = Extent { steps: 1, shard_batch: 1, shards: 1 };
-    let env = Env { extent, call: Call { key, scalars: [0.0; SCALARS] } };
+    let env = Env { extent, segment: 1, call: Call { key, scalars: [0.0; SCALARS] } };
     let mut values: Vec<Array<N>> = Vec::new();
     for node in &graph.nodes[..=val.idx()] {
         let args: Vec<&Array<N>> = node.args.iter().map(|a| &values[a.idx()]).collect();

@@ -21,6 +21,8 @@ pub struct Call {
 #[derive(Clone, Copy)]
 pub(super) struct Env {
     pub extent: Extent,
+    /// Steps of a segment; all of them if the presentation is not cut.
+    pub segment: usize,
     pub call: Call,
 }
 
@@ -94,7 +96,7 @@ fn matmul<N: Number>(ty: &Ty, x: &Array<N>, w: &Array<N>, env: &Env, transposed:
 }
 
 /// For each shard, starting from 0: steps, in each the samples; then the shards, starting from the first. An axis that
-/// neither operand has is not summed over.
+/// neither operand has is not summed over. In segments, the sum of each starts from 0, and they are added from the last to the first.
 fn outer<N: Number>(ty: &Ty, x: &Array<N>, d: &Array<N>, env: &Env) -> Array<N> {
     let (mut x, mut d) = (x.clone(), d.clone());
     if x.ty.time != d.ty.time {
@@ -108,8 +110,13 @@ fn outer<N: Number>(ty: &Ty, x: &Array<N>, d: &Array<N>, env: &Env) -> Array<N> 
     env.fill(ty, |_, _, i| {
         let of_shard = |shard: usize| {
             let samples = if batch { shard * rows..(shard + 1) * rows } else { 0..1 };
-            let places = (0..steps).flat_map(|t| samples.clone().map(move |b| (t, b)));
-            places.fold(N::from_f64(0.0), |sum, (t, b)| sum + x.get(t, b, i / n) * d.get(t, b, i % n))
+            let of_segment = |start: usize| {
+                let end = steps.min(start + env.segment);
+                let places = (start..end).flat_map(|t| samples.clone().map(move |b| (t, b)));
+                places.fold(N::from_f64(0.0), |sum, (t, b)| sum + x.get(t, b, i / n) * d.get(t, b, i % n))
+            };
+            let starts = (0..steps).step_by(env.segment).rev();
+            starts.fold(N::from_f64(0.0), |sum, start| sum + of_segment(start))
         };
         (0..if batch { env.extent.shards } else { 1 }).fold(N::from_f64(0.0), |sum, s| sum + of_shard(s))
     })

@@ -51,7 +51,7 @@ impl Program {
         let shards = self.shards as f64;
         let of = |sizes: &[usize]| sizes.iter().map(|s| *s as f64).product::<f64>();
         match stmt {
-            Stmt::Steps { .. } => unreachable!("not a time loop"),
+            Stmt::Steps { .. } | Stmt::Segments { .. } => unreachable!("not a time loop"),
             Stmt::Nest { rows, width, body } => {
                 let mut operations = 0.0;
                 let mut bytes = 0.0;
@@ -103,7 +103,7 @@ impl Program {
     /// A line for people.
     fn what(&self, stmt: &Stmt, turns: usize) -> String {
         let kind = match stmt {
-            Stmt::Steps { .. } => unreachable!("not a time loop"),
+            Stmt::Steps { .. } | Stmt::Segments { .. } => unreachable!("not a time loop"),
             Stmt::Nest { rows, width, .. } => format!("loop {rows}x{width}"),
             Stmt::MatMul { size: [m, k, n], a, .. } => {
                 let spikes = if self.buffers[a.0.buffer].spikes { "spikes " } else { "" };
@@ -140,6 +140,9 @@ fn leaves(body: &[Stmt], steps: usize) -> Vec<(&Stmt, usize)> {
         match stmt {
             Stmt::Steps { body, .. } => {
                 all.extend(leaves(body, steps).into_iter().map(|(stmt, turns)| (stmt, turns * steps)));
+            }
+            Stmt::Segments { count, steps, body, .. } => {
+                all.extend(leaves(body, *steps).into_iter().map(|(stmt, turns)| (stmt, turns * count)));
             }
             _ => all.push((stmt, 1)),
         }

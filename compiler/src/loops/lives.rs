@@ -7,25 +7,33 @@ use snn_runtime::program::Region;
 pub type Life = (usize, usize);
 
 impl Program {
-    /// Life of each buffer; none if no statement uses it. Positions are statements of phases, in order; in region
-    /// `Shared` they are widened to all phases that are joined, since shards are not at the same statement of them.
+    /// Life of each buffer; none if no statement uses it. Positions are statements of phases and segments, in order; in region
+    /// `Shared` they are widened to all phases that are joined, since shards are not at the same statement of them. What a segment
+    /// does not write first, or something outside of the segments uses, goes on from one segment to the next and lives in all of them.
     pub fn lives(&self) -> Vec<Option<Life>> {
-        let mut lives: Vec<Option<Life>> = vec![None; self.buffers.len()];
+        let mut uses: Vec<Vec<Place>> = vec![Vec::new(); self.buffers.len()];
         let mut at = 0;
         for group in self.phases.chunk_by(|_, next| next.joined) {
             let statements = group.iter().flat_map(|phase| &phase.body);
-            let whole = (at, at + statements.clone().count().saturating_sub(1));
+            let whole = (at, at + statements.clone().map(positions).sum::<usize>().saturating_sub(1));
             for stmt in statements {
-                stmt.accesses(&mut |access, _| {
-                    let own = matches!(self.buffers[access.buffer].region, Region::Shard | Region::Local);
-                    let (from, to) = if own { (at, at) } else { whole };
-                    let life = &mut lives[access.buffer];
-                    *life = Some(life.map_or((from, to), |(first, last)| (first.min(from), last.max(to))));
-                });
-                at += 1;
+                let segments = (at, at + positions(stmt) - 1);
+                let parts = match stmt {
+                    Stmt::Segments { body, .. } => body,
+                    _ => std::slice::from_ref(stmt),
+                };
+                for part in parts {
+                    part.accesses(&mut |access, how| {
+                        let own = matches!(self.buffers[access.buffer].region, Region::Shard | Region::Local);
+                        let life = if own { (at, at) } else { whole };
+                        let segments = if own { segments } else { whole };
+                        uses[access.buffer].push(Place { life, segments, how });
+                    });
+                    at += 1;
+                }
             }
         }
-        lives
+        uses.iter().map(|uses| life(uses)).collect()
     }
 
     /// Whether the runtime knows a buffer: it lives from before the program until after.
@@ -40,6 +48,30 @@ impl Program {
         }
         bound
     }
+}
+
+/// A use of a buffer.
+#[derive(Clone, Copy)]
+struct Place {
+    life: Life,
+    /// All positions of the segments that the statement is in; else its own.
+    segments: Life,
+    how: Use,
+}
+
+/// How many positions a statement has.
+pub(crate) fn positions(stmt: &Stmt) -> usize {
+    match stmt {
+        Stmt::Segments { body, .. } => body.len().max(1),
+        _ => 1,
+    }
+}
+
+fn life(uses: &[Place]) -> Option<Life> {
+    let first = uses.first()?;
+    let is_of_one = first.how == Use::Write && uses.iter().all(|u| u.segments == first.segments);
+    let lives = uses.iter().map(|u| if is_of_one { u.life } else { u.segments });
+    lives.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
 }
 
 /// How a statement uses an element.
@@ -57,7 +89,9 @@ pub enum Use {
 macro_rules! walk {
     ($stmt:expr, $name:ident, $iter:ident, $f:expr) => {
         match $stmt {
-            Stmt::Steps { body, .. } => body.$iter().for_each(|stmt| stmt.$name($f)),
+            Stmt::Steps { body, .. } | Stmt::Segments { body, .. } => {
+                body.$iter().for_each(|stmt| stmt.$name($f));
+            }
             Stmt::Nest { body, .. } => {
                 for instr in body {
                     match instr {

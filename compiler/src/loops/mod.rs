@@ -9,9 +9,10 @@
 //! axes it does not have. One in region `Shard` exists once for each shard; a phase that runs once sees that of shard 0.
 //! Statements of a phase for each shard write region `Shared` only in their own part of a buffer ([`Access::shard`]).
 //!
-//! **Loops.** There are [`Stmt::Steps`] (the time loop) and the two of a [`Stmt::Nest`]: rows, then columns. An [`Access`] says where
+//! **Loops.** There are [`Stmt::Steps`] (the time loop) and the two of a [`Stmt::Nest`]: rows, then columns. In a [`Stmt::Segments`] a time
+//! loop has the steps of a segment and counts them from 0; numbers that depend on the step go on counting those of the presentation. An [`Access`] says where
 //! the element of row `r`, column `c` at step `t` of the enclosing time loop lies:
-//! `offset + shard_idx * shard + (t + shift) * step + r * row + c * col`, in floats from the start of the buffer.
+//! `offset + shard_idx * shard + segment_idx * segment + (t + shift) * step + r * row + c * col`, in floats from the start of the buffer.
 //! A row of a buffer of spikes is bits ([`snn_runtime::kernels::spikes`]): there `step` and `row` count floats all the same, `col` counts
 //! bits, and what is stored is 0 or 1. Only nests and left factors of products touch such a buffer.
 //! Elements of a nest are independent of each other, so that an emitter may take as many columns at once as it likes; all loads of an
@@ -24,6 +25,7 @@
 
 pub mod cost;
 pub mod lives;
+pub mod memory;
 pub mod print;
 pub mod verify;
 
@@ -50,6 +52,8 @@ pub struct Program {
     pub shards: usize,
     /// Steps of a presentation.
     pub steps: usize,
+    /// Whether one shard is done at a time.
+    pub alone: bool,
     /// Floats of each region; `Shard` for one shard.
     pub floats: Floats,
 }
@@ -93,6 +97,8 @@ pub struct Access {
     pub offset: usize,
     /// Floats from shard to shard, for partial results in region `Shared` (0 elsewhere).
     pub shard: usize,
+    /// Floats from segment to segment in [`Stmt::Segments`].
+    pub segment: usize,
     /// Floats from step to step; 0: the same at every step.
     pub step: usize,
     /// Added to the step.
@@ -140,6 +146,17 @@ pub enum Stmt {
         /// From the last to the first.
         reverse: bool,
         /// For each step.
+        body: Vec<Stmt>,
+    },
+    /// For each segment of the presentation, from the first to the last or from the last to the first. Stands in no other loop.
+    Segments {
+        /// From the last to the first.
+        reverse: bool,
+        /// How many.
+        count: usize,
+        /// Steps of each.
+        steps: usize,
+        /// For each segment.
         body: Vec<Stmt>,
     },
     /// For each row, for each column.

@@ -30,7 +30,7 @@ impl Display for Program {
             let joined = if phase.joined { ", joined" } else { "" };
             writeln!(f, "\nphase {} ({:?}, {:?}{joined}) {{", phase.name, phase.section, phase.parallel)?;
             for stmt in &phase.body {
-                self.stmt(f, stmt, 1)?;
+                self.stmt(f, stmt, 1, self.steps)?;
             }
             writeln!(f, "}}")?;
         }
@@ -47,6 +47,9 @@ impl Program {
         }
         if a.shard != 0 {
             parts.push(format!("shard*{}", a.shard));
+        }
+        if a.segment != 0 {
+            parts.push(format!("segment*{}", a.segment));
         }
         if a.step != 0 {
             let shift = if a.shift == 0 { "t".to_string() } else { format!("(t{:+})", a.shift) };
@@ -65,14 +68,22 @@ impl Program {
         text
     }
 
-    fn stmt(&self, f: &mut Formatter, stmt: &Stmt, depth: usize) -> fmt::Result {
+    fn stmt(&self, f: &mut Formatter, stmt: &Stmt, depth: usize, steps: usize) -> fmt::Result {
         let pad = "    ".repeat(depth);
         match stmt {
             Stmt::Steps { reverse, body } => {
                 let order = if *reverse { "descending" } else { "ascending" };
-                writeln!(f, "{pad}for t in 0..{} {order} {{", self.steps)?;
+                writeln!(f, "{pad}for t in 0..{steps} {order} {{")?;
                 for stmt in body {
-                    self.stmt(f, stmt, depth + 1)?;
+                    self.stmt(f, stmt, depth + 1, steps)?;
+                }
+                writeln!(f, "{pad}}}")
+            }
+            Stmt::Segments { reverse, count, steps, body } => {
+                let order = if *reverse { "descending" } else { "ascending" };
+                writeln!(f, "{pad}for segment in 0..{count} of {steps} steps {order} {{")?;
+                for stmt in body {
+                    self.stmt(f, stmt, depth + 1, *steps)?;
                 }
                 writeln!(f, "{pad}}}")
             }

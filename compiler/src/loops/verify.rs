@@ -23,7 +23,8 @@ pub fn verify(program: &Program) -> Result<(), String> {
         }
     }
     for phase in &program.phases {
-        stmts(program, &phase.body, false).map_err(|e| format!("phase {}: {e}", phase.name))?;
+        stmts(program, &phase.body, Turns { steps: None, segments: None })
+            .map_err(|e| format!("phase {}: {e}", phase.name))?;
     }
     written_before_read(program)?;
     apart(program)
@@ -78,11 +79,29 @@ fn apart(program: &Program) -> Result<(), String> {
     Ok(())
 }
 
-fn stmts(program: &Program, body: &[Stmt], in_time: bool) -> Result<(), String> {
+/// The loops around a statement.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Turns {
+    /// Steps of the time loop.
+    steps: Option<usize>,
+    /// How many segments of how many steps.
+    segments: Option<(usize, usize)>,
+}
+
+fn stmts(program: &Program, body: &[Stmt], turns: Turns) -> Result<(), String> {
     for stmt in body {
-        let check = |a: &Access, rows: usize, width: usize| access(program, a, rows, width, in_time);
+        let check = |a: &Access, rows: usize, width: usize| access(program, a, rows, width, turns);
         match stmt {
-            Stmt::Steps { body, .. } => stmts(program, body, true)?,
+            Stmt::Steps { body, .. } => {
+                let steps = Some(turns.segments.map_or(program.steps, |(_, steps)| steps));
+                stmts(program, body, Turns { steps, ..turns })?;
+            }
+            Stmt::Segments { count, steps, body, .. } => {
+                if turns != (Turns { steps: None, segments: None }) || count * steps != program.steps {
+                    return Err(format!("{count} segments of {steps} steps"));
+                }
+                stmts(program, body, Turns { steps: None, segments: Some((*count, *steps)) })?;
+            }
             Stmt::Nest { rows, width, body } => {
                 for (at, instr) in body.iter().enumerate() {
                     match instr {
@@ -98,7 +117,7 @@ fn stmts(program: &Program, body: &[Stmt], in_time: bool) -> Result<(), String> 
                             args.iter().try_for_each(|x| before(*x, at))?;
                         }
                         Instr::Spike { x, .. } => before(*x, at)?,
-                        Instr::StepIndex if !in_time => {
+                        Instr::StepIndex if turns.steps.is_none() => {
                             return Err("step index outside of the time loop".into());
                         }
                         Instr::Const(_) | Instr::Scalar(_) | Instr::StepIndex => {}
@@ -107,26 +126,26 @@ fn stmts(program: &Program, body: &[Stmt], in_time: bool) -> Result<(), String> 
             }
             Stmt::MatMul { size: [m, k, n], a, b, tiles, c } => {
                 if let Some(tiles) = tiles {
-                    corner(program, tiles, tiled_floats(*k, *n) - 1, in_time)?;
+                    corner(program, tiles, tiled_floats(*k, *n) - 1, turns)?;
                 }
-                left(program, [*m, *k], a, in_time)?;
-                corner(program, &b.0, (k - 1) * b.1[0] + (n - 1) * b.1[1], in_time)?;
-                corner(program, &c.0, (m - 1) * c.1 + n - 1, in_time)?;
+                left(program, [*m, *k], a, turns)?;
+                corner(program, &b.0, (k - 1) * b.1[0] + (n - 1) * b.1[1], turns)?;
+                corner(program, &c.0, (m - 1) * c.1 + n - 1, turns)?;
             }
             Stmt::MatMulShards { size: [m, k, n], a, spikes, b, c } => {
                 let last =
                     if *spikes { 2 * turned_words(*k, *m) - 1 } else { (m - 1) * a.1[0] + (k - 1) * a.1[1] };
-                corner(program, &a.0, last, in_time)?;
-                corner(program, &b.0, (k - 1) * b.1 + n - 1, in_time)?;
-                corner(program, c, m * n - 1, in_time)?;
+                corner(program, &a.0, last, turns)?;
+                corner(program, &b.0, (k - 1) * b.1 + n - 1, turns)?;
+                corner(program, c, m * n - 1, turns)?;
             }
             Stmt::Tile { rows, width, src, dst, .. } => {
-                corner(program, src, rows * width - 1, in_time)?;
-                corner(program, dst, tiled_floats(*rows, *width) - 1, in_time)?;
+                corner(program, src, rows * width - 1, turns)?;
+                corner(program, dst, tiled_floats(*rows, *width) - 1, turns)?;
             }
             Stmt::Turn { rows, width, src, dst } => {
-                left(program, [*rows, *width], &(*src, [*width, 1]), in_time)?;
-                corner(program, dst, 2 * turned_words(*rows, *width) - 1, in_time)?;
+                left(program, [*rows, *width], &(*src, [*width, 1]), turns)?;
+                corner(program, dst, 2 * turned_words(*rows, *width) - 1, turns)?;
             }
             Stmt::FoldColumns { rows, width, src, dst, .. } => {
                 check(src, *rows, *width)?;
@@ -163,42 +182,47 @@ fn left(
     program: &Program,
     [m, k]: [usize; 2],
     (a, strides): &(Access, [usize; 2]),
-    in_time: bool,
+    turns: Turns,
 ) -> Result<(), String> {
     let info = &program.buffers[a.buffer];
     if !info.spikes {
-        return corner(program, a, (m - 1) * strides[0] + (k - 1) * strides[1], in_time);
+        return corner(program, a, (m - 1) * strides[0] + (k - 1) * strides[1], turns);
     }
     let (rows, width) = if strides[1] == 1 { (m, k) } else { (k, m) };
     let floats = info.row_floats();
-    if width != info.width() || a.offset % floats != 0 || a.step % floats != 0 {
+    if width != info.width() || [a.offset, a.segment, a.step].iter().any(|stride| stride % floats != 0) {
         return Err(format!("a product reads parts of rows of spikes of {}", info.name));
     }
-    corner(program, a, rows * floats - 1, in_time)
+    corner(program, a, rows * floats - 1, turns)
 }
 
-fn access(program: &Program, a: &Access, rows: usize, width: usize, in_time: bool) -> Result<(), String> {
+fn access(program: &Program, a: &Access, rows: usize, width: usize, turns: Turns) -> Result<(), String> {
     let last = width.saturating_sub(1) * a.col;
     let spikes = program.buffers.get(a.buffer).is_some_and(|b| b.spikes);
     if spikes && a.col != 1 {
         return Err("a column of spikes at every column".to_string());
     }
     let last = if spikes { last / 32 } else { last };
-    corner(program, a, rows.saturating_sub(1) * a.row + last, in_time)
+    corner(program, a, rows.saturating_sub(1) * a.row + last, turns)
 }
 
 /// Checks the elements nearest to and farthest from the start, over all steps and shards.
-fn corner(program: &Program, a: &Access, beyond: usize, in_time: bool) -> Result<(), String> {
+fn corner(program: &Program, a: &Access, beyond: usize, turns: Turns) -> Result<(), String> {
     let buffer =
         program.buffers.get(a.buffer).ok_or_else(|| format!("buffer {} does not exist", a.buffer))?;
-    let last_step = match (a.step, in_time) {
+    let last_step = match (a.step, turns.steps) {
         (0, _) => 0,
-        (_, false) => return Err(format!("step of {} outside of the time loop", buffer.name)),
-        (_, true) => program.steps as isize - 1,
+        (_, None) => return Err(format!("step of {} outside of the time loop", buffer.name)),
+        (_, Some(steps)) => steps as isize - 1,
+    };
+    let segments = match (a.segment, turns.segments) {
+        (0, _) => 0,
+        (_, None) => return Err(format!("segment of {} outside of segments", buffer.name)),
+        (segment, Some((count, _))) => (count - 1) * segment,
     };
     let at = |step: isize| a.offset as isize + (step + a.shift) * a.step as isize;
     let parts = if a.shard > 0 { (program.shards - 1) * a.shard } else { 0 };
-    let (start, end) = (at(0), at(last_step) + (beyond + parts) as isize);
+    let (start, end) = (at(0), at(last_step) + (beyond + parts + segments) as isize);
     let len = buffer.len(program.shard_batch) as isize;
     if start < 0 || end >= len {
         return Err(format!("access {start}..={end} of {}, which has {len}", buffer.name));
@@ -223,7 +247,8 @@ mod tests {
             shape: vec![4],
             spikes: false,
         };
-        let access = |buffer| Access { buffer, offset: 0, shard: 0, step: 0, shift: 0, row: 4, col: 1 };
+        let access =
+            |buffer| Access { buffer, offset: 0, shard: 0, segment: 0, step: 0, shift: 0, row: 4, col: 1 };
         let copy = |from, to| Stmt::Nest {
             rows: 2,
             width: 4,

@@ -15,6 +15,7 @@
 
 pub mod passes;
 pub mod print;
+pub mod segments;
 pub(crate) mod taint;
 pub mod verify;
 
@@ -41,6 +42,9 @@ pub struct Net {
     pub shard_batch: usize,
     /// Shards of a full batch.
     pub shards: usize,
+    /// How the presentation is cut, if the backward pass makes the forward pass again. Then weight gradients are summed
+    /// segment by segment, from the last to the first, in each from 0 on.
+    pub segments: Option<segments::Segments>,
 }
 
 /// A state of the optimizer for one parameter.

@@ -15,6 +15,9 @@ impl Display for Net {
             writeln!(f, "  slot {k} {} of {} = {}", slot.name, self.param(slot.param), number(slot.init))?;
         }
         let text = GraphText { graph: &self.graph, states: &[], net: Some(self) };
+        if let Some(segments) = &self.segments {
+            writeln!(f, "  in segments of {} steps", segments.steps)?;
+        }
         text.lines(f, "  ")?;
         for output in &self.outputs {
             writeln!(f, "  {} = {}", self.sink(output), text.operand(output.val))?;

@@ -28,7 +28,31 @@ pub fn verify(net: &Net) -> Result<(), String> {
     };
     graph(&net.graph, &place)?;
     bodies(net)?;
+    segments(net)?;
     sinks(net, &slots)
+}
+
+/// Segments divide the presentation; a replay has the states of the scan that it makes again.
+fn segments(net: &Net) -> Result<(), String> {
+    let Some(segments) = &net.segments else { return Ok(()) };
+    if segments.steps == 0
+        || !net.steps.is_multiple_of(segments.steps)
+        || segments.replays.len() != net.scans.len()
+    {
+        return Err(format!("segments of {} steps of {}", segments.steps, net.steps));
+    }
+    for (scan, of) in net.scans.iter().zip(&segments.replays) {
+        let Some(of) = of else { continue };
+        let same = |of: &Scan| {
+            let states = of.states.iter().zip(&scan.states);
+            of.states.len() == scan.states.len()
+                && states.clone().all(|(a, b)| (&a.ty, a.delay) == (&b.ty, b.delay))
+        };
+        if !net.scans.get(*of).is_some_and(same) {
+            return Err(format!("scan {} does not make scan {of} again", scan.name));
+        }
+    }
+    Ok(())
 }
 
 /// Types of the results of a scan.

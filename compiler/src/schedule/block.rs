@@ -9,9 +9,11 @@ use super::Work;
 use super::layout::Layout;
 use super::nest::{self, Domain};
 use super::phases::{self, reads};
+use super::sweeps::Sweeps;
 use crate::net::{Net, Sink};
 use crate::step::{Graph, Op, Ty, ValId};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Values that a nest holds at most, unless an operand is in it.
 const FULL: usize = 80;
@@ -28,15 +30,37 @@ pub(super) enum Item {
 #[derive(Default)]
 pub(super) struct Block {
     pub items: Vec<Item>,
+    /// Turns of the phase and where their statements are; of one turn if the presentation is not cut.
+    pub turns: Vec<(usize, Range<usize>)>,
+    /// Statements before this one take nothing more.
+    floor: usize,
     /// Statement of each value.
     at: BTreeMap<ValId, usize>,
     outputs: BTreeMap<usize, usize>,
 }
 
 impl Block {
-    /// The statements of a phase.
-    pub fn of_phase(net: &Net, works: &[Work], layout: &Layout) -> Block {
+    /// The statements of a phase, turn by turn.
+    pub fn of_phase(net: &Net, works: &[Work], layout: &Layout, sweeps: Option<&Sweeps>) -> Block {
         let mut block = Block::default();
+        let turn = |work: &Work| match (sweeps, work) {
+            (Some(sweeps), Work::Value(val)) => sweeps.of(*val),
+            _ => 0,
+        };
+        let mut turns: Vec<usize> = works.iter().map(turn).collect();
+        turns.sort_unstable();
+        turns.dedup();
+        for at in turns {
+            let of_turn: Vec<Work> = works.iter().copied().filter(|work| turn(work) == at).collect();
+            block.floor = block.items.len();
+            block.turn(net, &of_turn, layout);
+            block.turns.push((at, block.floor..block.items.len()));
+        }
+        block
+    }
+
+    fn turn(&mut self, net: &Net, works: &[Work], layout: &Layout) {
+        let block = self;
         let prelude = phases::numbers(net, works);
         let rest = works.iter().filter(|w| !prelude.contains(w));
         for work in prelude.iter().chain(rest) {
@@ -49,7 +73,6 @@ impl Block {
                 Work::Output(idx) => block.output(net, *idx, layout),
             }
         }
-        block
     }
 
     /// Adds the writing of a new parameter or slot.
@@ -87,7 +110,7 @@ impl Block {
             Item::Nest(d, works) => *d == domain && (with == Some(*k) || works.len() < FULL),
             Item::Single(_) => false,
         };
-        let found = (after..self.items.len()).find(fits);
+        let found = (after.max(self.floor)..self.items.len()).find(fits);
         let at = found.unwrap_or_else(|| {
             self.items.push(Item::Nest(domain, Vec::new()));
             self.items.len() - 1

@@ -5,7 +5,7 @@
 //! writes; nothing else in the loop touches either. Half the memory then goes through the caches. After `groups`, which says where
 //! buffers lie, before memory is laid out.
 
-use crate::loops::lives::Use;
+use crate::loops::lives::{Use, positions};
 use crate::loops::{Access, Instr, Program, Stmt};
 use snn_runtime::program::{BufferInfo, Region};
 
@@ -34,8 +34,14 @@ fn find(program: &Program, bound: &[bool]) -> Option<(usize, usize)> {
         let begins = lives[to].is_some_and(|(first, _)| first == at);
         ends && begins && !bound[from] && !bound[to] && alike(&program.buffers[from], &program.buffers[to])
     };
-    let statements = program.phases.iter().flat_map(|phase| &phase.body).enumerate();
-    statements.into_iter().find_map(|(at, stmt)| pairs(stmt).into_iter().find(|pair| fits(at, *pair)))
+    let mut at = 0;
+    for stmt in program.phases.iter().flat_map(|phase| &phase.body) {
+        if let Some(pair) = pairs(stmt).into_iter().find(|pair| fits(at, *pair)) {
+            return Some(pair);
+        }
+        at += positions(stmt);
+    }
+    None
 }
 
 /// Whether one buffer can stand for another.

@@ -20,6 +20,8 @@ pub(super) struct Place {
     pub shift: isize,
     /// Floats from shard to shard (partial results).
     pub shard: usize,
+    /// Whether a time axis is that of the presentation, and not that of a segment.
+    pub whole: bool,
 }
 
 impl Place {
@@ -35,6 +37,8 @@ pub(super) struct Layout {
     shard_batch: usize,
     shards: usize,
     steps: usize,
+    /// Steps of a segment, while statements of a sweep over the segments are made.
+    segment: Option<usize>,
     params: Vec<Place>,
     slots: Vec<Place>,
     inputs: Vec<Place>,
@@ -48,6 +52,7 @@ impl Layout {
             shard_batch: net.shard_batch,
             shards: net.shards,
             steps: net.steps,
+            segment: None,
             params: Vec::new(),
             slots: Vec::new(),
             inputs: Vec::new(),
@@ -88,11 +93,32 @@ impl Layout {
         self.buffer(name, region, ty, time)
     }
 
+    /// A new buffer for a sequence that has only the steps of a segment.
+    pub fn of_segment(&mut self, name: &str, ty: &Ty, steps: usize) -> Place {
+        Place { whole: false, ..self.buffer(name, Region::Shard, ty, Some(steps)) }
+    }
+
+    /// A new buffer for a state at the start of each segment; `slots` of them for a state that is read several steps later.
+    pub fn starts(&mut self, name: &str, ty: &Ty, slots: usize, steps: usize) -> Place {
+        let ty = Ty { time: true, ..ty.clone() };
+        Place { whole: false, ..self.buffer(name, Region::Shard, &ty, Some(self.steps / steps * slots)) }
+    }
+
+    /// Statements made from now on are those of a segment of so many steps, or of the presentation.
+    pub fn sweep(&mut self, segment: Option<usize>) {
+        self.segment = segment;
+    }
+
+    /// Whether statements are those of a segment.
+    pub fn in_sweep(&self) -> bool {
+        self.segment.is_some()
+    }
+
     /// A new buffer for a state that is read several steps later.
     pub fn history(&mut self, name: &str, ty: &Ty, slots: usize, of_shards: bool) -> Place {
         let region = if ty.batch || of_shards { Region::Shard } else { Region::Shared };
         let ty = Ty { time: true, ..ty.clone() };
-        self.buffer(name, region, &ty, Some(slots))
+        Place { whole: false, ..self.buffer(name, region, &ty, Some(slots)) }
     }
 
     /// A new buffer in which every shard has a part for a value without samples.
@@ -116,20 +142,21 @@ impl Layout {
             shape: ty.shape.clone(),
             spikes: false,
         });
-        Place { buffer: self.buffers.len() - 1, ty: ty.clone(), shift: 0, shard: 0 }
+        Place { buffer: self.buffers.len() - 1, ty: ty.clone(), shift: 0, shard: 0, whole: true }
     }
 
     pub fn shard_batch(&self) -> usize {
         self.shard_batch
     }
 
+    /// Steps of what statements are made for: the presentation, or a segment.
     pub fn steps(&self) -> usize {
-        self.steps
+        self.segment.unwrap_or(self.steps)
     }
 
     /// Rows of a value: its samples, and with `flat` its steps too.
     pub fn rows(&self, ty: &Ty, flat: bool) -> usize {
-        (if ty.batch { self.shard_batch } else { 1 }) * if flat && ty.time { self.steps } else { 1 }
+        (if ty.batch { self.shard_batch } else { 1 }) * if flat && ty.time { self.steps() } else { 1 }
     }
 
     /// Floats of one step.
@@ -139,7 +166,12 @@ impl Layout {
 
     /// Adjacent floats from `at` on.
     pub fn block(&self, place: &Place, at: usize) -> Access {
-        Access { buffer: place.buffer, offset: at, shard: place.shard, step: 0, shift: 0, row: 0, col: 0 }
+        let segment = match self.segment {
+            Some(steps) if place.ty.time && place.whole => steps * self.step_floats(place),
+            _ => 0,
+        };
+        let (buffer, shard) = (place.buffer, place.shard);
+        Access { buffer, offset: at, shard, segment, step: 0, shift: 0, row: 0, col: 0 }
     }
 
     /// The same, of the current step of a time loop.

@@ -5,7 +5,7 @@
 //! another statement reads gets a buffer. `phases` and `block` decide the order and the fusion, `scan` makes the time loops,
 //! `statement` and `reduce` everything that is no nest, `nest` the instructions, `layout` the buffers, `spikes` which of them are bits,
 //! `weights` which products get weights in another form, `parts` which loops all threads share, `groups` which phases a shard goes
-//! through without a break, `in_place` which buffers are one, `memory` where they lie.
+//! through without a break, `sweeps` what is made segment by segment, `in_place` which buffers are one, `memory` where they lie.
 
 mod block;
 mod groups;
@@ -20,26 +20,30 @@ mod reduce;
 mod scan;
 mod spikes;
 mod statement;
+mod sweeps;
 #[cfg(test)]
 mod tests;
 mod weights;
 
 use crate::loops::{Access, Floats, Instr, Phase, Program, Stmt};
 use crate::net::{Net, Sink};
-use crate::step::{Op, ValId};
+use crate::step::{Op, Ty, ValId};
 use block::{Block, Item};
 use layout::{Layout, Place};
 use nest::Domain;
 use phases::Planned;
 use snn_runtime::program::{Binding, Parallel, ParamInfo};
 use std::collections::BTreeMap;
+use sweeps::Sweeps;
 
 /// The program of a net.
 pub fn loops(net: &Net) -> Program {
     let net = prepare::net(net);
     let plan = phases::plan(&net);
     let layout = Layout::new(&net);
-    let blocks = plan.phases.iter().map(|p| Block::of_phase(&net, &p.works, &layout)).collect();
+    let sweeps = Sweeps::new(&net, &plan);
+    let blocks =
+        plan.phases.iter().map(|p| Block::of_phase(&net, &p.works, &layout, sweeps.as_ref())).collect();
     let mut readers = vec![Vec::new(); net.graph.nodes.len()];
     for val in net.graph.vals() {
         net.graph.node(val).args.iter().for_each(|a| readers[a.idx()].push(val));
@@ -52,6 +56,8 @@ pub fn loops(net: &Net) -> Program {
         readers,
         blocks,
         partials: BTreeMap::new(),
+        starts: BTreeMap::new(),
+        sweeps,
         net: &net,
     };
     s.assign_places();
@@ -80,6 +86,17 @@ enum Work {
     Output(usize),
 }
 
+/// Statements of a turn of a phase.
+#[derive(Default)]
+struct Parts {
+    /// Before the first segment.
+    before: Vec<Stmt>,
+    /// In each segment, or once if there are none.
+    body: Vec<Stmt>,
+    /// After the last segment.
+    after: Vec<Stmt>,
+}
+
 struct Scheduler<'a> {
     net: &'a Net,
     layout: Layout,
@@ -95,6 +112,10 @@ struct Scheduler<'a> {
     blocks: Vec<Block>,
     /// Partial results of reductions over samples.
     partials: BTreeMap<ValId, Place>,
+    /// What is made segment by segment, if the presentation is cut.
+    sweeps: Option<Sweeps>,
+    /// States at the starts of segments, of scans that are made again.
+    starts: BTreeMap<usize, Vec<Place>>,
 }
 
 /// Values that need no statement.
@@ -132,7 +153,7 @@ impl Scheduler<'_> {
                     Some(self.scan_places[scan][*k].clone())
                 }
                 _ if self.needs_buffer(val) => {
-                    Some(self.layout.value(&name_of(self.net, val), &node.ty, false))
+                    Some(self.sequence(val, &name_of(self.net, val), &node.ty, false))
                 }
                 _ => None,
             };
@@ -141,7 +162,7 @@ impl Scheduler<'_> {
 
     fn scan_results(&mut self, node: ValId, scan: usize) -> Vec<Place> {
         let net = self.net;
-        let of_shards = phases::scan_of_shards(net, &net.scans[scan], &net.graph.node(node).args);
+        let of_shards = net.is_of_shards(scan, &net.graph.node(node).args);
         let mut places = Vec::new();
         for (k, out) in net.scans[scan].outs.iter().enumerate() {
             let read = self.readers[node.idx()]
@@ -150,9 +171,23 @@ impl Scheduler<'_> {
             let val = if k == 0 { Some(node) } else { read.copied() };
             let name = val.map_or(format!("{}.{k}", net.scans[scan].name), |v| name_of(net, v));
             let ty = scan::result_ty(&net.scans[scan], out);
-            places.push(self.layout.value(&name, &ty, of_shards));
+            places.push(match (k, read) {
+                (0, _) => self.sequence(node, &name, &ty, of_shards),
+                (_, Some(read)) => self.sequence(*read, &name, &ty, of_shards),
+                (_, None) => self.layout.value(&name, &ty, of_shards),
+            });
         }
         places
+    }
+
+    /// A buffer for a value: of the steps of a segment, if nothing outside of its sweep reads it.
+    fn sequence(&mut self, val: ValId, name: &str, ty: &Ty, of_shards: bool) -> Place {
+        match &self.sweeps {
+            Some(sweeps) if ty.time && !sweeps.is_whole(val) => {
+                self.layout.of_segment(name, ty, sweeps.steps)
+            }
+            _ => self.layout.value(name, ty, of_shards),
+        }
     }
 
     fn needs_buffer(&self, val: ValId) -> bool {
@@ -175,13 +210,30 @@ impl Scheduler<'_> {
     fn phase(&mut self, p: usize, planned: &Planned) -> Phase {
         let block = std::mem::take(&mut self.blocks[p]);
         let mut body = Vec::new();
-        for item in &block.items {
-            match item {
-                Item::Nest(domain, works) => body.push(self.nest(domain, works)),
-                Item::Single(Work::Combine(val)) => reduce::combine(self, *val, &mut body),
-                Item::Single(Work::Value(val)) => self.single(*val, planned, &mut body),
-                Item::Single(Work::Output(_)) => unreachable!("outputs are part of nests"),
+        for (turn, items) in &block.turns {
+            let segment = self.sweeps.as_ref().map(|s| s.steps).filter(|_| sweeps::is_sweep(*turn));
+            self.layout.sweep(segment);
+            let mut parts = Parts::default();
+            for item in &block.items[items.clone()] {
+                match item {
+                    Item::Nest(domain, works) => parts.body.push(self.nest(domain, works)),
+                    Item::Single(Work::Combine(val)) => reduce::combine(self, *val, &mut parts.body),
+                    Item::Single(Work::Value(val)) => self.single(*val, planned, &mut parts),
+                    Item::Single(Work::Output(_)) => unreachable!("outputs are part of nests"),
+                }
             }
+            self.layout.sweep(None);
+            body.append(&mut parts.before);
+            match segment {
+                Some(steps) => body.push(Stmt::Segments {
+                    reverse: sweeps::is_descending(*turn),
+                    count: self.net.steps / steps,
+                    steps,
+                    body: parts.body,
+                }),
+                None => body.append(&mut parts.body),
+            }
+            body.append(&mut parts.after);
         }
         let name = format!("{}{p}", format!("{:?}", planned.section).to_lowercase());
         Phase { name, section: planned.section, parallel: planned.parallel, joined: false, body }
@@ -213,13 +265,17 @@ impl Scheduler<'_> {
         b.finish()
     }
 
-    fn single(&mut self, val: ValId, planned: &Planned, body: &mut Vec<Stmt>) {
+    fn single(&mut self, val: ValId, planned: &Planned, parts: &mut Parts) {
+        let mut own = Parts::default();
+        let of = if self.layout.in_sweep() { &mut *parts } else { &mut own };
         match self.net.graph.node(val).op {
-            Op::Scan(k) => scan::scan(self, val, k, planned.parallel == Parallel::Shards, body),
-            Op::Fold { fold, axes } => reduce::fold(self, val, fold, axes, body),
-            Op::Outer => reduce::outer(self, val, body),
-            _ => statement::statement(self, val, body),
+            Op::Scan(k) => scan::scan(self, val, k, planned.parallel == Parallel::Shards, of),
+            Op::Fold { fold, axes } => reduce::fold(self, val, fold, axes, &mut of.body),
+            Op::Outer => reduce::outer(self, val, of),
+            _ => statement::statement(self, val, &mut of.body),
         }
+        // Without segments all statements are in a row.
+        [own.before, own.body, own.after].iter_mut().for_each(|own| parts.body.append(own));
     }
 
     fn place(&self, val: ValId) -> Place {
@@ -256,6 +312,7 @@ impl Scheduler<'_> {
             shard_batch: net.shard_batch,
             shards: net.shards,
             steps: net.steps,
+            alone: net.segments.as_ref().is_some_and(|segments| segments.alone),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Long loops of phases that run once become phases of parts, so that all threads share them: optimizers, weights in other forms.
+//! Long loops of phases that run once become phases of parts, so that all threads share them: optimizers, sums over shards, weights in
+//! other forms.
 //!
 //! Before: `phase update5 (Once) { numbers; vec c in 0..401408 {…}; vec c in 0..512 {…} }`; after: `update5 (Once) { numbers; vec c in
 //! 0..512 {…} }`, `update5 in parts (Parts) { vec c in 0..401408 {…} }`. Correct because elements of a loop are independent of each
@@ -29,7 +30,9 @@ pub(super) fn spread(program: &mut Program) {
 fn can_spread(stmt: &Stmt, buffers: &[BufferInfo]) -> bool {
     let mut apart = true;
     stmt.accesses(&mut |a, how| {
-        let is_shared = buffers[a.buffer].region != Region::Shard && a.shard == 0 && a.step == 0;
+        let sums_shards = matches!(stmt, Stmt::FoldShards { .. });
+        let is_shared =
+            buffers[a.buffer].region != Region::Shard && (a.shard == 0 || sums_shards) && a.step == 0;
         apart &= is_shared && (how == Use::Read || a.col == 1 || !matches!(stmt, Stmt::Nest { .. }));
     });
     apart
@@ -37,6 +40,7 @@ fn can_spread(stmt: &Stmt, buffers: &[BufferInfo]) -> bool {
             Stmt::Nest { rows: 1, width, body } => {
                 *width >= LONG && !body.iter().any(|i| matches!(i, Instr::Add(..)))
             }
+            Stmt::FoldShards { width, .. } => *width >= LONG,
             Stmt::Tile { rows, width, .. } => rows * width >= LONG,
             _ => false,
         }

@@ -6,7 +6,7 @@
 //! written in the update, after everything that reads the old ones.
 
 use super::{Work, is_leaf, over_samples};
-use crate::net::{Net, Scan, Sink};
+use crate::net::{Net, Sink};
 use crate::step::{Op, Ty, ValId};
 use snn_runtime::program::{Parallel, Section};
 
@@ -20,10 +20,17 @@ pub(super) struct Planned {
 /// Numbers of a weight gradient from which on it is not worth a copy for each shard.
 const MANY_WEIGHTS: usize = 1 << 14;
 
-/// Whether a weight gradient is one sum over all shards, made part by part.
+/// Whether a weight gradient is one sum over all shards, made part by part: then every shard keeps its factors until all have them.
+/// With more rows (steps and samples) than the matrix has, a gradient for each shard takes less memory, and its product is long. In
+/// segments nothing of the length of the presentation is kept.
 pub(super) fn in_parts(net: &Net, val: ValId) -> bool {
     let node = net.graph.node(val);
-    matches!(node.op, Op::Outer) && node.ty.width() >= MANY_WEIGHTS
+    if !matches!(node.op, Op::Outer) || node.ty.width() < MANY_WEIGHTS || net.segments.is_some() {
+        return false;
+    }
+    let operand = net.graph.ty(node.args[0]);
+    let rows = net.shard_batch * if operand.time { net.steps } else { 1 };
+    rows <= operand.width()
 }
 
 /// Phases, and in which a value is ready.
@@ -38,6 +45,9 @@ pub(super) fn plan(net: &Net) -> Plan {
     let mut plan = Plan { phases: Vec::new(), ready: vec![0; net.graph.nodes.len()] };
     for val in net.graph.vals() {
         plan.value(net, val);
+    }
+    if net.segments.is_some() {
+        plan.move_to_readers(net);
     }
     for (idx, output) in net.outputs.iter().enumerate() {
         if let Sink::Param(_) | Sink::Slot(_) = output.sink {
@@ -60,13 +70,6 @@ pub(super) fn reads(net: &Net, val: ValId, sink: Sink) -> bool {
     })
 }
 
-/// Whether a scan has samples anywhere; then each shard makes its own.
-pub(super) fn scan_of_shards(net: &Net, scan: &Scan, operands: &[ValId]) -> bool {
-    operands.iter().any(|a| net.graph.ty(*a).batch)
-        || scan.states.iter().any(|s| s.ty.batch)
-        || scan.body.nodes.iter().any(|n| n.ty.batch)
-}
-
 impl Plan {
     fn value(&mut self, net: &Net, val: ValId) {
         let node = net.graph.node(val);
@@ -78,7 +81,7 @@ impl Plan {
             return;
         }
         let of_shards = match node.op {
-            Op::Scan(k) => scan_of_shards(net, &net.scans[k], &node.args),
+            Op::Scan(k) => net.is_of_shards(k, &node.args),
             _ => node.ty.batch || over_samples(&node.op),
         };
         let parallel = match of_shards {
@@ -94,6 +97,56 @@ impl Plan {
             self.phases[phase].works.push(Work::Combine(val));
         }
         self.ready[val.idx()] = phase;
+    }
+
+    /// Moves sequences of the backward pass to the first phase that reads them, so that no other has to keep them: what is made again of the
+    /// forward pass could be made long before.
+    fn move_to_readers(&mut self, net: &Net) {
+        let mut made = self.makers(net);
+        // First phase that reads a value.
+        let mut first = vec![usize::MAX; net.graph.nodes.len()];
+        net.outputs.iter().for_each(|o| first[net.maker(o.val).idx()] = 0);
+        for val in (0..net.graph.nodes.len() as u32).rev().map(ValId) {
+            let (node, maker) = (net.graph.node(val), net.maker(val));
+            let Some(from) = made[maker.idx()] else { continue };
+            let to = first[val.idx()];
+            let is_free = val == maker && net.is_swept(val) && !over_samples(&node.op);
+            if is_free && node.section == Section::Backward && self.is_later(from, to) {
+                self.phases[from].works.retain(|work| *work != Work::Value(val));
+                self.phases[to].works.push(Work::Value(val));
+                (made[val.idx()], self.ready[val.idx()]) = (Some(to), to);
+            }
+            // A result of a scan is read where its readers are.
+            let reads = if val == maker { made[val.idx()].unwrap_or(from) } else { to };
+            node.args.iter().for_each(|arg| first[arg.idx()] = first[arg.idx()].min(reads));
+        }
+        net.graph.vals().for_each(|val| self.ready[val.idx()] = self.ready[net.maker(val).idx()]);
+        for phase in self.phases.iter_mut().filter(|p| p.parallel == Parallel::Shards) {
+            // Operands come before what is made of them.
+            phase.works.sort_by_key(|work| match work {
+                Work::Value(val) | Work::Combine(val) => val.idx(),
+                Work::Output(idx) => *idx,
+            });
+        }
+    }
+
+    /// The phase that computes each value, if one does.
+    pub fn makers(&self, net: &Net) -> Vec<Option<usize>> {
+        let mut made = vec![None; net.graph.nodes.len()];
+        for (p, phase) in self.phases.iter().enumerate() {
+            for work in &phase.works {
+                if let Work::Value(val) = work {
+                    made[val.idx()] = Some(p);
+                }
+            }
+        }
+        made
+    }
+
+    /// Whether phase `to` is a later one of shards in the backward pass.
+    fn is_later(&self, from: usize, to: usize) -> bool {
+        let fits = |phase: &Planned| phase.parallel == Parallel::Shards && phase.section == Section::Backward;
+        to > from && self.phases.get(to).is_some_and(fits)
     }
 
     /// First phase in which a phase of kind `parallel` may read the value.

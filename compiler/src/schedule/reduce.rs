@@ -2,8 +2,8 @@
 
 use super::layout::{Layout, Place};
 use super::nest::Domain;
-use super::{Scheduler, name_of, phases};
-use crate::loops::{Access, Stmt};
+use super::{Parts, Scheduler, name_of, phases, zero};
+use crate::loops::{Access, Instr, Stmt};
 use crate::step::ops::Fold;
 use crate::step::{Axes, Op, Ty, ValId};
 
@@ -62,8 +62,8 @@ fn rows(s: &Scheduler, fold: Fold, axes: Axes, src: &Place, dst: &Place, body: &
     body.push(Stmt::FoldRows { fold, rows, width, src: from, dst: column(l.block(dst, 0)) });
 }
 
-/// Partial weight gradients: one product over all steps and samples of a shard.
-pub(super) fn outer(s: &mut Scheduler, val: ValId, body: &mut Vec<Stmt>) {
+/// Partial weight gradients: one product over all steps and samples of a shard, or one for each segment, which are added.
+pub(super) fn outer(s: &mut Scheduler, val: ValId, parts: &mut Parts) {
     let node = s.net.graph.node(val).clone();
     let (x, d) = (s.place(node.args[0]), s.place(node.args[1]));
     let rows = s.layout.rows(&x.ty, true);
@@ -71,17 +71,27 @@ pub(super) fn outer(s: &mut Scheduler, val: ValId, body: &mut Vec<Stmt>) {
     if phases::in_parts(s.net, val) {
         let (a, b) = ((s.layout.block(&x, 0), [1, k]), (s.layout.block(&d, 0), n));
         let c = s.layout.block(&s.place(val), 0);
-        body.push(Stmt::MatMulShards { size: [k, rows, n], a, spikes: false, b, c });
+        parts.body.push(Stmt::MatMulShards { size: [k, rows, n], a, spikes: false, b, c });
         return;
     }
-    let dst = partial(s, val);
-    body.push(Stmt::MatMul {
+    let sum = partial(s, val);
+    let dst = match s.layout.in_sweep() {
+        true => s.layout.value("gradient of a segment", s.net.graph.ty(val), true),
+        false => sum.clone(),
+    };
+    parts.body.push(Stmt::MatMul {
         size: [k, rows, n],
         a: (s.layout.block(&x, 0), [1, k]),
         b: (s.layout.block(&d, 0), [n, 1]),
         tiles: None,
         c: (s.layout.block(&dst, 0), n),
     });
+    if s.layout.in_sweep() {
+        let column = |place: &Place| Access { col: 1, ..s.layout.block(place, 0) };
+        parts.before.push(zero(column(&sum), k * n));
+        let body = vec![Instr::Load(column(&dst)), Instr::Add(column(&sum), 0)];
+        parts.body.push(Stmt::Nest { rows: 1, width: k * n, body });
+    }
 }
 
 /// The sum (or other fold) of the partial results of the shards.

@@ -3,18 +3,22 @@
 //! Values that are the same at every step are computed before the loop, among them first values of states. A state with delay 1 has one
 //! buffer. One with delay `d` has `steps + d` slots of which step `t` reads slot `t` and writes slot `t + d`; in reverse it reads
 //! `t + d` and writes `t`.
+//!
+//! In a segment, the steps are those of the segment; states stay where they are from one to the next, and of one with delay the last `d`
+//! slots move to where the next segment reads them. A scan that is made again later leaves its states at the start of each
+//! segment; its replay takes them from there.
 
 use super::block::{Block, Item};
 use super::layout::Place;
 use super::nest::{self, Domain};
-use super::{Scheduler, Work, copy, prepare, reduce, statement, zero};
+use super::{Parts, Scheduler, Work, copy, prepare, reduce, statement, zero};
 use crate::loops::{Access, Instr, Stmt};
 use crate::net::{Scan, ScanOut};
 use crate::step::{Graph, Op, Ty, ValId};
 use std::collections::BTreeMap;
 
 /// The statements of a scan.
-pub(super) fn scan(s: &mut Scheduler, node: ValId, idx: usize, of_shards: bool, body: &mut Vec<Stmt>) {
+pub(super) fn scan(s: &mut Scheduler, node: ValId, idx: usize, of_shards: bool, parts: &mut Parts) {
     let scan = &s.net.scans[idx];
     let operands = &s.net.graph.node(node).args;
     let steady = steady(scan, operands, &s.net.graph);
@@ -31,6 +35,7 @@ pub(super) fn scan(s: &mut Scheduler, node: ValId, idx: usize, of_shards: bool, 
         in_place: Vec::new(),
         results: &results,
         of_shards,
+        replay_of: s.net.segments.as_ref().and_then(|s| s.replays[idx]),
         scan,
         s,
     };
@@ -38,10 +43,12 @@ pub(super) fn scan(s: &mut Scheduler, node: ValId, idx: usize, of_shards: bool, 
     b.place_states();
     b.in_place = (0..scan.states.len()).map(|k| b.is_in_place(k)).collect();
     b.place_values();
-    b.before_loop(body);
+    b.before_loop(&mut parts.before);
+    b.at_start(idx, &mut parts.body);
     let steps = b.of_step();
-    body.push(Stmt::Steps { reverse: scan.reverse, body: steps });
-    b.after_loop(body);
+    parts.body.push(Stmt::Steps { reverse: scan.reverse, body: steps });
+    b.at_end(&mut parts.body);
+    b.after_loop(&mut parts.after);
 }
 
 /// Axes of a result.
@@ -87,6 +94,8 @@ struct ScanBuilder<'a, 'n> {
     scan: &'a Scan,
     /// Each shard has its own states, even those without samples.
     of_shards: bool,
+    /// The scan that this one makes again, if it does.
+    replay_of: Option<usize>,
     /// Where the results lie.
     results: &'a [Place],
     /// Where values of the body lie.
@@ -212,7 +221,8 @@ impl ScanBuilder<'_, '_> {
             self.item(item, body);
         }
         let l = &self.s.layout;
-        for (state, place) in self.scan.states.iter().zip(&self.states) {
+        let states = self.scan.states.iter().zip(&self.states);
+        for (state, place) in states.filter(|_| self.replay_of.is_none()) {
             let floats = l.step_floats(place);
             let at = if self.scan.reverse && state.delay > 1 { l.steps() * floats } else { 0 };
             let rows = l.rows(&Ty { time: false, ..place.ty.clone() }, false);
@@ -231,6 +241,52 @@ impl ScanBuilder<'_, '_> {
         for (out, place) in self.scan.outs.iter().zip(self.results) {
             if let ScanOut::Sum(_) = out {
                 body.push(zero(l.block(place, 0), l.step_floats(place)));
+            }
+        }
+    }
+
+    /// Keeps or takes the states at the start of a segment.
+    fn at_start(&mut self, idx: usize, body: &mut Vec<Stmt>) {
+        let Some(segments) = self.s.net.segments.as_ref().filter(|_| self.s.layout.in_sweep()) else {
+            return;
+        };
+        let is_kept = segments.replays.contains(&Some(idx));
+        if is_kept {
+            let layout = &mut self.s.layout;
+            let states = self.scan.states.iter();
+            let starts = states
+                .map(|s| layout.starts(&format!("starts {}", s.name), &s.ty, s.delay, segments.steps))
+                .collect();
+            self.s.starts.insert(idx, starts);
+        }
+        let Some(starts) = self.s.starts.get(&self.replay_of.unwrap_or(idx)) else { return };
+        let l = &self.s.layout;
+        for ((state, place), start) in self.scan.states.iter().zip(&self.states).zip(starts) {
+            let floats = state.delay * l.step_floats(place);
+            let (now, kept) = (l.block(place, 0), Access { segment: floats, ..l.block(start, 0) });
+            let (src, dst) = if is_kept { (now, kept) } else { (kept, now) };
+            body.push(copy(src, dst, floats));
+        }
+    }
+
+    /// Moves states with delay to where the next segment reads them, in pieces that do not overlap.
+    fn at_end(&self, body: &mut Vec<Stmt>) {
+        let l = &self.s.layout;
+        if !l.in_sweep() {
+            return;
+        }
+        for (state, place) in self.scan.states.iter().zip(&self.states).filter(|(s, _)| s.delay > 1) {
+            let floats = l.step_floats(place);
+            let mut pieces: Vec<usize> = (0..state.delay).step_by(l.steps()).collect();
+            if self.scan.reverse {
+                pieces.reverse();
+            }
+            for slot in pieces {
+                let len = (state.delay - slot).min(l.steps()) * floats;
+                let (low, high) =
+                    (l.block(place, slot * floats), l.block(place, (slot + l.steps()) * floats));
+                let (src, dst) = if self.scan.reverse { (low, high) } else { (high, low) };
+                body.push(copy(src, dst, len));
             }
         }
     }

@@ -95,7 +95,9 @@ fn candidates(program: &Program, inputs: &[usize]) -> Vec<bool> {
 
 fn left_factors(stmt: &Stmt, factors: &mut [bool]) {
     match stmt {
-        Stmt::Steps { body, .. } => body.iter().for_each(|stmt| left_factors(stmt, factors)),
+        Stmt::Steps { body, .. } | Stmt::Segments { body, .. } => {
+            body.iter().for_each(|stmt| left_factors(stmt, factors))
+        }
         Stmt::MatMul { a, .. } | Stmt::MatMulShards { a, .. } => factors[a.0.buffer] = true,
         _ => {}
     }
@@ -104,7 +106,9 @@ fn left_factors(stmt: &Stmt, factors: &mut [bool]) {
 /// Takes out the buffers that a statement uses in another way.
 fn refuse(stmt: &Stmt, buffers: &[BufferInfo], packed: &mut [bool]) {
     match stmt {
-        Stmt::Steps { body, .. } => body.iter().for_each(|stmt| refuse(stmt, buffers, packed)),
+        Stmt::Steps { body, .. } | Stmt::Segments { body, .. } => {
+            body.iter().for_each(|stmt| refuse(stmt, buffers, packed))
+        }
         Stmt::Nest { rows, width, body } => {
             for instr in body {
                 let (access, fits) = match instr {
@@ -140,7 +144,7 @@ fn refuse(stmt: &Stmt, buffers: &[BufferInfo], packed: &mut [bool]) {
 }
 
 fn starts_row(a: &Access, width: usize) -> bool {
-    a.offset.is_multiple_of(width) && a.step.is_multiple_of(width) && a.shard == 0
+    [a.offset, a.segment, a.step].iter().all(|stride| stride.is_multiple_of(width)) && a.shard == 0
 }
 
 /// Whether a nest goes over whole rows of a buffer, one by one or all as one.
@@ -164,7 +168,9 @@ fn is_spike(body: &[Instr], reg: usize, packed: &[bool]) -> bool {
 
 fn rewrite(stmt: &mut Stmt, buffers: &[BufferInfo], packed: &[bool]) {
     match stmt {
-        Stmt::Steps { body, .. } => body.iter_mut().for_each(|stmt| rewrite(stmt, buffers, packed)),
+        Stmt::Steps { body, .. } | Stmt::Segments { body, .. } => {
+            body.iter_mut().for_each(|stmt| rewrite(stmt, buffers, packed))
+        }
         Stmt::Nest { rows, width, body } => {
             let of_row = accesses(body).find(|a| packed[a.buffer]).map(|a| buffers[a.buffer].width());
             let Some(of_row) = of_row else { return };
@@ -187,7 +193,7 @@ fn rewrite(stmt: &mut Stmt, buffers: &[BufferInfo], packed: &[bool]) {
 /// Strides in rows of numbers become strides in rows of bits.
 fn rescale(a: &mut Access, of_row: usize) {
     let floats = 2 * words(of_row);
-    for stride in [&mut a.offset, &mut a.step, &mut a.row] {
+    for stride in [&mut a.offset, &mut a.segment, &mut a.step, &mut a.row] {
         *stride = *stride / of_row * floats;
     }
 }

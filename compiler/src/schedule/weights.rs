@@ -7,6 +7,7 @@
 use crate::loops::{Access, Phase, Program, Stmt};
 use snn_runtime::kernels::tiles::tiled_floats;
 use snn_runtime::program::{BufferInfo, Parallel, Region};
+use std::collections::BTreeMap;
 
 /// Smaller weights are read fast in any form.
 const MIN_WEIGHTS: usize = 1 << 12;
@@ -16,6 +17,7 @@ type Form = (usize, bool, [usize; 2]);
 
 /// Runs the pass.
 pub(super) fn prepare(program: &mut Program) {
+    let mut made: BTreeMap<Form, usize> = BTreeMap::new();
     let mut p = 0;
     while p < program.phases.len() {
         let mut wanted = Vec::new();
@@ -23,11 +25,11 @@ pub(super) fn prepare(program: &mut Program) {
         each_product(&mut phase.body, &mut |product| wanted.extend(form(product, &program.buffers)));
         wanted.sort_unstable();
         wanted.dedup();
-        if !wanted.is_empty() {
+        if wanted.iter().any(|form| !made.contains_key(form)) {
             p += usize::from(phase_before(program, p));
         }
         for form in wanted {
-            let to = prepared(program, p - 1, form);
+            let to = *made.entry(form).or_insert_with(|| prepared(program, p - 1, form));
             let buffers = std::mem::take(&mut program.buffers);
             each_product(&mut program.phases[p].body, &mut |product| {
                 if self::form(product, &buffers) == Some(form)
@@ -46,7 +48,7 @@ pub(super) fn prepare(program: &mut Program) {
 fn each_product(body: &mut [Stmt], f: &mut dyn FnMut(&mut Stmt)) {
     for stmt in body {
         match stmt {
-            Stmt::Steps { body, .. } => each_product(body, f),
+            Stmt::Steps { body, .. } | Stmt::Segments { body, .. } => each_product(body, f),
             Stmt::MatMul { .. } => f(stmt),
             _ => {}
         }
@@ -83,7 +85,8 @@ fn phase_before(program: &mut Program, p: usize) -> bool {
 
 /// The buffer of tiles, made in phase `p`.
 fn prepared(program: &mut Program, p: usize, (buffer, swapped, [rows, width]): Form) -> usize {
-    let whole = |buffer| Access { buffer, offset: 0, shard: 0, step: 0, shift: 0, row: 0, col: 0 };
+    let whole =
+        |buffer| Access { buffer, offset: 0, shard: 0, segment: 0, step: 0, shift: 0, row: 0, col: 0 };
     let info = &program.buffers[buffer];
     let name = format!("{}{} in tiles", info.name, if swapped { " swapped" } else { "" });
     let shape = vec![tiled_floats(rows, width)];

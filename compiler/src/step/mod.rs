@@ -24,7 +24,8 @@
 //! and go in ascending order, other folds start from the first element. `Fold` goes first along the index axis; then
 //! along steps and samples of one shard (step by step, samples within a step); then the results of the shards are added,
 //! starting from 0. `MatMul` adds products for ascending `k`. `Outer` adds, for each shard, products for ascending step and
-//! sample, then the shards; if only one operand has the time axis, that one is summed over the steps first.
+//! sample, then the shards; if only one operand has the time axis, that one is summed over the steps first. In a net that is cut
+//! into segments, each segment of a shard has a sum of its own, and these are added from the last segment to the first.
 
 pub mod ops;
 pub mod passes;

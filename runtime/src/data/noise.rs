@@ -2,6 +2,7 @@
 
 use super::{Dataset, classes};
 use crate::error::{Result, RuntimeError};
+use crate::kernels::bits::{self, words};
 use crate::rng;
 
 /// Purposes of the random streams.
@@ -9,16 +10,20 @@ const INPUTS: u64 = 0x401;
 const LABELS: u64 = 0x402;
 
 /// `[samples, inputs, classes]`. With steps: spikes (0 or 1) with probability `rate` at every input and step, shape
-/// `[steps, inputs]`; without: numbers uniform in [0, 1). E0908 if there is no memory for them.
+/// `[steps, inputs]`; without: numbers uniform in [0, 1). With steps and `stream` they are a stream of bits from the start: numbers
+/// would take 32 times the memory. E0908 if there is no memory for them.
 pub fn make(
     [samples, inputs, n_classes]: [usize; 3],
     steps: Option<usize>,
     rate: f32,
     seed: u64,
+    stream: bool,
 ) -> Result<Dataset> {
     let width = inputs.saturating_mul(steps.unwrap_or(1));
+    let stream = stream && steps.is_some();
+    let of_sample = if stream { 2 * words(inputs) * steps.unwrap_or(1) } else { width };
     let mut x: Vec<f32> = Vec::new();
-    x.try_reserve_exact(width.saturating_mul(samples)).map_err(|_| {
+    x.try_reserve_exact(of_sample.saturating_mul(samples)).map_err(|_| {
         RuntimeError::new("E0908", format!("not enough memory for {samples} samples of {width} numbers"))
             .at("std.data.noise")
             .help("ask for fewer `samples`")
@@ -26,7 +31,18 @@ pub fn make(
     let mut row = vec![0.0; width];
     for sample in 0..samples {
         rng::uniform_row(&mut row, rng::key(seed, INPUTS, 0), 0, 0, sample as u64);
-        x.extend(row.iter().map(|&u| if steps.is_none() { u } else { f32::from(u8::from(u < rate)) }));
+        if steps.is_some() {
+            row.iter_mut().for_each(|u| *u = f32::from(u8::from(*u < rate)));
+        }
+        if !stream {
+            x.extend(&row);
+            continue;
+        }
+        for step in row.chunks(inputs) {
+            let start = x.len();
+            x.resize(start + 2 * words(inputs), 0.0);
+            bits::pack(step, &mut x[start..]);
+        }
     }
     let mut draws = vec![0.0; samples];
     rng::uniform_row(&mut draws, rng::key(seed, LABELS, 0), 0, 0, 0);
@@ -35,6 +51,10 @@ pub fn make(
         if at == 0 { n_classes as i64 - 1 } else { (f64::from(u) * n_classes as f64) as i64 }
     };
     let target = classes(draws.iter().enumerate().map(label), "std.data.noise")?;
+    if stream {
+        let (name, shape) = ("noise".to_string(), vec![inputs]);
+        return Ok(Dataset { name, x, samples, steps, shape, target, spikes: true, bits: true });
+    }
     let shape = steps.into_iter().chain([inputs]).collect();
     Dataset::new("noise", x, samples, shape, target)
 }
@@ -45,12 +65,13 @@ mod tests {
 
     #[test]
     fn spikes_have_their_rate_and_labels_their_classes() {
-        let noise = make([50, 40, 7], Some(20), 0.1, 3).unwrap();
+        let noise = make([50, 40, 7], Some(20), 0.1, 3, false).unwrap();
         assert_eq!((noise.samples, &noise.shape[..], noise.target_width()), (50, &[20, 40][..], 7));
         let rate = noise.x.iter().sum::<f32>() / noise.x.len() as f32;
         assert!((rate - 0.1).abs() < 0.01 && noise.x.iter().all(|&v| v == 0.0 || v == 1.0), "{rate}");
-        assert_eq!(noise, make([50, 40, 7], Some(20), 0.1, 3).unwrap());
-        let still = make([50, 40, 7], None, 0.1, 3).unwrap();
+        assert_eq!(noise, make([50, 40, 7], Some(20), 0.1, 3, false).unwrap());
+        assert_eq!(noise.streamed().unwrap().packed(), make([50, 40, 7], Some(20), 0.1, 3, true).unwrap());
+        let still = make([50, 40, 7], None, 0.1, 3, false).unwrap();
         assert_eq!(still.shape, [40]);
         assert!(still.x.iter().any(|&v| v > 0.5 && v < 1.0));
     }

@@ -72,7 +72,7 @@ pub fn load(
                 args.get("y").map(|_| npz.array(args.text("y")?)).transpose()?.as_ref(),
             )?
         }
-        "noise" => args.noise(seed as u64)?,
+        "noise" => args.noise(seed as u64, stream && scale == 1.0)?,
         _ => csv::read(&args.path("file")?, &args.column("label")?)?,
     };
     if scale != 1.0 {
@@ -197,7 +197,7 @@ impl<'a> Args<'a> {
         Ok(value as usize)
     }
 
-    fn noise(&self, seed: u64) -> Result<Dataset> {
+    fn noise(&self, seed: u64, stream: bool) -> Result<Dataset> {
         let steps = self.get("steps").map(|_| self.count("steps", 1.0)).transpose()?;
         let rate = self.number("rate", 0.1)?;
         if !(0.0..=1.0).contains(&rate) {
@@ -206,7 +206,7 @@ impl<'a> Args<'a> {
                 .help("a probability of a spike in a step, 0 … 1"));
         }
         let sizes = [self.count("samples", 1.0)?, self.count("inputs", 1.0)?, self.count("classes", 2.0)?];
-        noise::make(sizes, steps, rate as f32, seed)
+        noise::make(sizes, steps, rate as f32, seed, stream)
     }
 
     /// A column by its name or number.

@@ -166,6 +166,8 @@ pub fn logistic_eval<const F: usize, const C: usize, const SB: usize>(shards: us
         shared_floats: L::<F, C, SB>::PARAMS + 2,
         shard_floats: L::<F, C, SB>::SHARD,
         local_floats: 0,
+        kernel_bytes: 0,
+        alone: false,
         buffers: vec![
             buffer("w", Region::Param, 0, None, false, &[F, C]),
             buffer("b", Region::Param, F * C, None, false, &[C]),

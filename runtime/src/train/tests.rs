@@ -71,7 +71,8 @@ impl Run {
     fn go(self) -> (Outcome, Weights, Vec<Epoch>, SectionTimes) {
         let (train, test) = digits();
         let mut engine = engine(self.program, self.threads);
-        let mut eval = self::engine(fixture::logistic_eval::<64, 10, 16>(2), self.threads);
+        let eval = Arc::new(fixture::logistic_eval::<64, 10, 16>(2));
+        let mut eval = Engine::beside(eval, &mut engine).unwrap();
         let mut weights = Weights::zeroed(engine.program()).unwrap();
         let mut progress = Progress::default();
         if self.resume {

@@ -102,7 +102,7 @@ pub struct Trainer<'a> {
     pub settings: Settings,
     /// The training program.
     pub engine: &'a mut Engine,
-    /// An evaluation program for the test part, and its data.
+    /// An evaluation program for the test part, in the memory of the training ([`Engine::beside`]), and its data.
     pub test: Option<(&'a mut Engine, &'a Dataset)>,
     /// What is learned from.
     pub data: &'a Dataset,
@@ -198,7 +198,11 @@ impl Trainer<'_> {
         started: Instant,
     ) -> Result<()> {
         let report = self.test.as_mut().map(|(engine, data)| {
-            evaluate(engine, weights, data, &[], self.settings.seed, &mut SectionTimes::default())
+            engine.swap_memory(self.engine);
+            let report =
+                evaluate(engine, weights, data, &[], self.settings.seed, &mut SectionTimes::default());
+            engine.swap_memory(self.engine);
+            report
         });
         let epoch = Epoch {
             number: progress.epoch + 1,

@@ -3,6 +3,7 @@
 pub mod collapse;
 pub mod merge_states;
 pub mod prune_scans;
+pub mod segment;
 pub mod sum_in_scan;
 
 use super::{Net, ScanOut};

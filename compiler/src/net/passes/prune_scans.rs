@@ -18,6 +18,16 @@ pub fn run(net: &mut Net) {
     }
 }
 
+/// Only leaves out results: states and operands stay as they are.
+pub(super) fn outs_only(net: &mut Net) {
+    let live = live_nodes(net);
+    for at in 0..net.graph.nodes.len() {
+        if let Op::Scan(scan) = net.graph.nodes[at].op {
+            outs(net, ValId(at as u32), scan, &live);
+        }
+    }
+}
+
 fn live_nodes(net: &Net) -> Vec<bool> {
     let mut live = vec![false; net.graph.nodes.len()];
     let mut stack: Vec<ValId> = net.outputs.iter().map(|o| o.val).collect();
