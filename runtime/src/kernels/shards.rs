@@ -56,7 +56,11 @@ pub unsafe extern "C" fn snn_matmul_shards_fast(
         unsafe {
             match all.of(shard * stride) {
                 (Some(bits), product) => SCRATCH.with_borrow_mut(|s| {
-                    let ready = Ready { lists: bits.lists(), tiles: std::ptr::null() };
+                    let after = match shard + 1 < shards {
+                        true => product.b.wrapping_add(stride as usize),
+                        false => std::ptr::null(),
+                    };
+                    let ready = Ready { lists: bits.lists(), tiles: std::ptr::null(), after };
                     s.multiply(bits, ready, &product, shard > 0)
                 }),
                 (None, product) => matmul::fast(&Product { accumulate: shard > 0, ..product }),

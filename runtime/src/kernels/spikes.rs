@@ -12,6 +12,12 @@ use super::vector::{TileRow, Vector};
 use std::arch::x86_64::*;
 use std::cell::RefCell;
 
+/// Hints mean nothing on other machines.
+#[cfg(not(target_arch = "x86_64"))]
+const _MM_HINT_ET0: i32 = 0;
+#[cfg(not(target_arch = "x86_64"))]
+const _MM_HINT_T1: i32 = 0;
+
 /// Share of spikes above which the dense product is faster (measured with AVX2), and that if a tile fits the first-level cache.
 const MAX_SHARE: [f64; 2] = [0.4, 0.5];
 /// Rows of a tile that fits the first-level cache.
@@ -94,6 +100,8 @@ pub(super) struct Ready {
     pub lists: Option<Lists>,
     /// The right factor in tiles, or null.
     pub tiles: *const f32,
+    /// The right factor of the product that comes next, of the same form, or null.
+    pub after: *const f32,
 }
 
 /// Length of the pieces of k for `m` rows with `count` entries: whole words, equal, so long that rows have about [`MANY`] of each.
@@ -149,7 +157,7 @@ unsafe fn of_bits(
             if strict {
                 scratch.multiply_strict(rows, &product)
             } else {
-                scratch.multiply(rows, Ready { lists: None, tiles }, &product, false)
+                scratch.multiply(rows, Ready { lists: None, tiles, after: std::ptr::null() }, &product, false)
             }
         }
         scratch.turned = turned;
@@ -266,8 +274,14 @@ impl Scratch {
                     } else {
                         (p.b.offset(k0 as isize * p.b_rs + j0 as isize), p.b_rs)
                     };
+                    let next = match () {
+                        _ if !ready.tiles.is_null() || !reused || p.b_cs != 1 => std::ptr::null(),
+                        _ if j0 + TILE < p.n => p.b.offset(k0 as isize * p.b_rs + (j0 + TILE) as isize),
+                        _ => ready.after,
+                    };
+                    let coming = Coming { next, stride: p.b_rs, rows: depth, each: depth.div_ceil(rows.m) };
                     let entries = (lists.entries, start, ends);
-                    rows_of_tile::<V>(p, entries, tile, j0, width, p.accumulate || k0 > 0);
+                    rows_of_tile::<V>(p, entries, tile, (j0, width), coming, p.accumulate || k0 > 0);
                 }
                 start = end;
             }
@@ -297,18 +311,52 @@ impl Scratch {
     }
 }
 
+/// The rows of B of which the next tile is made. A tile's part of a row is two cache lines, and from row to row they lie so far apart that
+/// the processor does not see what is coming.
+#[derive(Clone, Copy)]
+struct Coming {
+    next: *const f32,
+    stride: isize,
+    rows: usize,
+    /// Rows to ask for with each row of C.
+    each: usize,
+}
+
+/// Rows of C that are asked for before they are written.
+const AHEAD: isize = 6;
+
+/// Asks for a tile's part of a row.
+#[inline(always)]
+fn prefetch<const HINT: i32>(row: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    for line in 0..TILE / 16 {
+        // SAFETY: an address that does not exist is not asked for.
+        unsafe { _mm_prefetch::<HINT>(row.wrapping_add(16 * line).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = row;
+}
+
 /// All rows of C in the columns of a tile of B, of which `tile` gives the start and floats from row to row. Entries begin at `start`.
 #[inline(always)]
 unsafe fn rows_of_tile<V: Vector>(
     p: &Product,
     (entries, mut start, ends): (*const u16, usize, &[u32]),
     (tile, stride): (*const f32, isize),
-    j0: usize,
-    width: usize,
+    (j0, width): (usize, usize),
+    coming: Coming,
     accumulate: bool,
 ) {
     let mut part = [0.0f32; TILE];
+    let mut asked = if coming.next.is_null() { coming.rows } else { 0 };
     for (i, end) in ends.iter().enumerate() {
+        prefetch::<_MM_HINT_ET0>(p.c.wrapping_offset((i as isize + AHEAD) * p.c_rs + j0 as isize));
+        for _ in 0..coming.each {
+            if asked < coming.rows {
+                prefetch::<_MM_HINT_T1>(coming.next.wrapping_offset(asked as isize * coming.stride));
+                asked += 1;
+            }
+        }
         // SAFETY: row `i` of C, columns `j0 .. j0 + width`; entries are rows of the tile.
         unsafe {
             let entries = std::slice::from_raw_parts(entries.add(start), *end as usize - start);

@@ -12,7 +12,7 @@ use std::arch::x86_64::*;
 /// Columns of a tile.
 pub(super) const TILE: usize = 32;
 /// Rows of a tile that the first-level cache holds.
-const DEPTH: usize = 256;
+const DEPTH: usize = 512;
 
 /// Floats of a matrix in tiles.
 pub fn tiled_floats(rows: usize, columns: usize) -> usize {

@@ -131,7 +131,7 @@ fn every_vector_width_gives_the_same_bits() {
             piece: DEPTH,
             ..Scratch::default()
         };
-        let ready = Ready { lists: None, tiles: std::ptr::null() };
+        let ready = Ready { lists: None, tiles: std::ptr::null(), after: std::ptr::null() };
         // SAFETY: the slices have the lengths that sizes and strides say, and the features were asked for.
         unsafe { tiles(&mut scratch, rows, ready, &p) };
         c
