@@ -196,7 +196,7 @@ impl Rows {
 
     /// [`Rows::list`], with what writes the places of a word: up to [`SLACK`] more than there are.
     #[inline(always)]
-    unsafe fn list_words(
+    pub unsafe fn list_words(
         &self,
         k0: usize,
         depth: usize,
@@ -236,7 +236,7 @@ impl Rows {
 /// Writes the places of the bits of a word. Four places are written whether there are as many or not, so that the processor need not
 /// guess.
 #[inline(always)]
-fn put_places(mut to: *mut u16, base: u16, mut word: u64) {
+pub(super) fn put_places(mut to: *mut u16, base: u16, mut word: u64) {
     loop {
         for place in 0..4 {
             // SAFETY: the caller has room for all places and some more.
@@ -282,7 +282,7 @@ pub(super) fn transpose(rows: usize, k: usize, bits: &[u64], out: &mut [u64]) {
 }
 
 #[inline(always)]
-fn transpose_blocks(rows: usize, k: usize, bits: &[u64], out: &mut [u64]) {
+pub(super) fn transpose_blocks(rows: usize, k: usize, bits: &[u64], out: &mut [u64]) {
     let (from, to) = (words(k), words(rows));
     let mut block = [0u64; 64];
     for i0 in 0..to {

@@ -190,7 +190,13 @@ impl Scratch {
             #[cfg(target_arch = "x86_64")]
             {
                 if is_x86_feature_detected!("avx512f") {
-                    return self.tiles_avx512(rows, ready, p);
+                    return match (rows.k <= 64 && !ready.tiles.is_null(), p.n) {
+                        (true, 32) => whole_rows_avx512::<1>(rows, ready.tiles, p),
+                        (true, 64) => whole_rows_avx512::<2>(rows, ready.tiles, p),
+                        (true, 96) => whole_rows_avx512::<3>(rows, ready.tiles, p),
+                        (true, 128) => whole_rows_avx512::<4>(rows, ready.tiles, p),
+                        _ => self.tiles_avx512(rows, ready, p),
+                    };
                 }
                 if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") {
                     return self.tiles_avx2(rows, ready, p);
@@ -276,6 +282,7 @@ impl Scratch {
                     };
                     let next = match () {
                         _ if !ready.tiles.is_null() || !reused || p.b_cs != 1 => std::ptr::null(),
+                        _ if p.k * p.b_rs.unsigned_abs() < FAR => std::ptr::null(),
                         _ if j0 + TILE < p.n => p.b.offset(k0 as isize * p.b_rs + (j0 + TILE) as isize),
                         _ => ready.after,
                     };
@@ -311,6 +318,35 @@ impl Scratch {
     }
 }
 
+/// Products with one word of spikes a row and few tiles: all columns of a row of C at once, straight from the word.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,bmi1")]
+unsafe fn whole_rows_avx512<const TILES: usize>(rows: Rows, tiles: *const f32, p: &Product) {
+    for i in 0..rows.m {
+        // SAFETY: row `i` of the spikes and of C; a spike's place is a row of each tile.
+        unsafe {
+            let c = p.c.offset(i as isize * p.c_rs);
+            let mut sums = [[_mm512_setzero_ps(); TILE / 16]; TILES];
+            for (_, mut word) in rows.words(i) {
+                while word != 0 {
+                    let row = tiles.add(word.trailing_zeros() as usize * TILE);
+                    word &= word - 1;
+                    for (j, sums) in sums.iter_mut().enumerate() {
+                        for (v, sum) in sums.iter_mut().enumerate() {
+                            *sum = _mm512_add_ps(*sum, _mm512_loadu_ps(row.add(j * p.k * TILE + 16 * v)));
+                        }
+                    }
+                }
+            }
+            for (at, sum) in sums.iter().flatten().enumerate() {
+                let to = c.add(16 * at);
+                let before = if p.accumulate { _mm512_loadu_ps(to) } else { _mm512_setzero_ps() };
+                _mm512_storeu_ps(to, _mm512_add_ps(before, *sum));
+            }
+        }
+    }
+}
+
 /// The rows of B of which the next tile is made. A tile's part of a row is two cache lines, and from row to row they lie so far apart that
 /// the processor does not see what is coming.
 #[derive(Clone, Copy)]
@@ -321,6 +357,9 @@ struct Coming {
     /// Rows to ask for with each row of C.
     each: usize,
 }
+
+/// Floats of a matrix that is not in the second-level cache any more when its turn comes.
+const FAR: usize = 1 << 17;
 
 /// Rows of C that are asked for before they are written.
 const AHEAD: isize = 6;
@@ -348,9 +387,12 @@ unsafe fn rows_of_tile<V: Vector>(
     accumulate: bool,
 ) {
     let mut part = [0.0f32; TILE];
+    let is_far = p.m * p.c_rs.unsigned_abs() >= FAR;
     let mut asked = if coming.next.is_null() { coming.rows } else { 0 };
     for (i, end) in ends.iter().enumerate() {
-        prefetch::<_MM_HINT_ET0>(p.c.wrapping_offset((i as isize + AHEAD) * p.c_rs + j0 as isize));
+        if is_far {
+            prefetch::<_MM_HINT_ET0>(p.c.wrapping_offset((i as isize + AHEAD) * p.c_rs + j0 as isize));
+        }
         for _ in 0..coming.each {
             if asked < coming.rows {
                 prefetch::<_MM_HINT_T1>(coming.next.wrapping_offset(asked as isize * coming.stride));

@@ -89,24 +89,26 @@ macro_rules! weighted_sum {
                         acc[v] = $load(c.add($lanes * v));
                     }
                 }
-                let mut odd: [$vector; MANY] = [$zero; MANY];
-                let (pairs, last) = entries.as_chunks::<2>();
-                for pair in pairs {
-                    let rows = pair.map(|entry| tile.wrapping_add(entry.k as usize * TILE));
-                    let values = pair.map(|entry| $splat(entry.value));
-                    for v in 0..MANY {
-                        acc[v] = $fma(values[0], $load(rows[0].add($lanes * v)), acc[v]);
-                        odd[v] = $fma(values[1], $load(rows[1].add($lanes * v)), odd[v]);
-                    }
-                }
-                if let [entry] = last {
+                let mut others: [[$vector; MANY]; 3] = [[$zero; MANY]; 3];
+                let (fours, rest) = entries.as_chunks::<4>();
+                let add = |sums: &mut [$vector; MANY], entry: &Entry| {
                     let (row, value) = (tile.wrapping_add(entry.k as usize * TILE), $splat(entry.value));
                     for v in 0..MANY {
-                        acc[v] = $fma(value, $load(row.add($lanes * v)), acc[v]);
+                        sums[v] = $fma(value, $load(row.add($lanes * v)), sums[v]);
                     }
+                };
+                for [first, second, third, fourth] in fours {
+                    add(&mut acc, first);
+                    add(&mut others[0], second);
+                    add(&mut others[1], third);
+                    add(&mut others[2], fourth);
+                }
+                for entry in rest {
+                    add(&mut acc, entry);
                 }
                 for v in 0..MANY {
-                    $store(c.add($lanes * v), $add(acc[v], odd[v]));
+                    let pair = $add(others[0][v], others[1][v]);
+                    $store(c.add($lanes * v), $add($add(acc[v], others[2][v]), pair));
                 }
             }
         }
