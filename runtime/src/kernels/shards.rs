@@ -128,21 +128,7 @@ impl Shards {
         c: *mut f32,
         part: u64,
     ) -> Shards {
-        let whole = Product {
-            m: m as usize,
-            k: k as usize,
-            n: n as usize,
-            a,
-            a_rs: a_rs as isize,
-            a_cs: a_cs as isize,
-            b,
-            b_rs: b_rs as isize,
-            b_cs: 1,
-            c,
-            c_rs: n as isize,
-            c_cs: 1,
-            accumulate: false,
-        };
+        let whole = Product::new((m, k, n), (a, a_rs, a_cs), (b, b_rs, 1), (c, n as i64));
         let is_spikes = is_spikes != 0;
         // Spikes are listed once for each part, so that parts are columns; dense products like squares.
         let (across, part) = (if is_spikes { PARTS } else { 2 }, part as usize);

@@ -127,22 +127,9 @@ unsafe fn of_bits(
     (c, c_rs): (*mut f32, i64),
     strict: bool,
 ) {
-    let (m, k, n) = (m as usize, k as usize, n as usize);
-    let product = Product {
-        m,
-        k,
-        n,
-        a: b,
-        a_rs: 0,
-        a_cs: 0,
-        b,
-        b_rs: b_rs as isize,
-        b_cs: b_cs as isize,
-        c,
-        c_rs: c_rs as isize,
-        c_cs: 1,
-        accumulate: false,
-    };
+    // Of the left factor there are bits only.
+    let product = Product::new((m, k, n), (b, 0, 0), (b, b_rs, b_cs), (c, c_rs));
+    let (m, k) = (product.m, product.k);
     SCRATCH.with_borrow_mut(|scratch| {
         let mut turned = std::mem::take(&mut scratch.turned);
         let mut rows = Rows { bits: a, m, k };
