@@ -189,6 +189,7 @@ fn measure(
         wall.push(1e3 * wall_seconds / inner as f64);
         cpu.push(1e3 * cpu_seconds / inner as f64);
     }
+    steps.restart();
     let sections = 1e3 / (BLOCKS * inner) as f64;
     wall.sort_by(f64::total_cmp);
     cpu.sort_by(f64::total_cmp);

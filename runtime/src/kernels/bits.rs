@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 /// Spikes of a row that a list covers: as many rows of 32 floats, 128 KiB, are what the second-level cache holds.
 pub(super) const DEPTH: usize = 1024;
 /// Share of spikes up to which they are listed for a weight gradient.
-const LISTED: f64 = 0.125;
+const LISTED: f64 = 0.25;
 /// Entries that may be written and read beyond the last.
 pub(super) const SLACK: usize = 32;
 /// 64-bit words of a row of `n` spikes.

@@ -3,7 +3,7 @@
 use super::bits::Rows;
 use super::matmul::{self, Product};
 use super::spikes::{Ready, SCRATCH};
-use super::tiles::TILE;
+use super::tiles::{self, TILE, tiled_floats};
 use std::cell::RefCell;
 
 /// Parts of a product over all shards. Part of the result in no mode: each number of C is made by one part.
@@ -147,23 +147,26 @@ impl Shards {
     /// The part as one product of all shards, of which A has adjacent rows.
     unsafe fn as_one(&self, shards: u64, stride: u64) {
         GATHERED.with_borrow_mut(|(a, b)| {
-            a.clear();
-            b.clear();
-            for shard in 0..shards {
+            let (k, m, n) = (self.whole.k * shards as usize, self.rows.len(), self.columns.len());
+            a.resize(k * m, 0.0);
+            b.resize(tiled_floats(k, n), 0.0);
+            for (l, a) in a.chunks_mut(m).enumerate() {
                 // SAFETY: rows and columns are those of A and B.
                 unsafe {
-                    let (_, p) = self.of(shard * stride);
-                    for l in 0..p.k as isize {
-                        a.extend_from_slice(std::slice::from_raw_parts(p.a.offset(l * p.a_cs), p.m));
-                        b.extend_from_slice(std::slice::from_raw_parts(p.b.offset(l * p.b_rs), p.n));
+                    let (_, p) = self.of((l / self.whole.k) as u64 * stride);
+                    let row = (l % self.whole.k) as isize;
+                    a.copy_from_slice(std::slice::from_raw_parts(p.a.offset(row * p.a_cs), m));
+                    let from = std::slice::from_raw_parts(p.b.offset(row * p.b_rs), n);
+                    for (j, from) in from.chunks(TILE).enumerate() {
+                        b[(j * k + l) * TILE..][..from.len()].copy_from_slice(from);
                     }
                 }
             }
             // SAFETY: the part of C is this one's.
             unsafe {
                 let (_, p) = self.of(0);
-                let (m, n, k) = (p.m as isize, p.n as isize, p.k * shards as usize);
-                matmul::fast(&Product { a: a.as_ptr(), a_cs: m, b: b.as_ptr(), b_rs: n, k, ..p });
+                let p = Product { a: a.as_ptr(), a_cs: m as isize, k, b: std::ptr::null(), ..p };
+                tiles::product(&p, b.as_ptr());
             }
         });
     }

@@ -24,8 +24,10 @@ const MAX_SHARE: [f64; 2] = [0.4, 0.5];
 const SHALLOW: usize = 256;
 /// Fewest rows of B of a tile: 32 KiB, as the first-level cache.
 const PIECE: usize = 256;
+/// Rows of B up to which two tiles are read at once.
+const NEAR: usize = 512;
 /// Spikes of a row that pay for a tile of its own: the smaller a tile, the nearer it is.
-const MANY: usize = 32;
+const MANY: usize = 64;
 /// Rows of B are copied to a tile if each is used this often; else they are read where they are.
 const REUSED: usize = 4;
 /// `(m, k, n, a, transposed, b, b_rs, b_cs, tiles, c, c_rs)`: C[m, n] = A[m, k] · B[k, n]; `a` is m rows of k bits, or k rows of m;
@@ -104,9 +106,12 @@ pub(super) struct Ready {
     pub after: *const f32,
 }
 
-/// Length of the pieces of k for `m` rows with `count` entries: whole words, equal, so long that rows have about [`MANY`] of each.
-pub(super) fn piece(m: usize, k: usize, count: usize) -> usize {
-    let longest = (MANY * m * k / count.max(1)).next_power_of_two().clamp(PIECE, DEPTH);
+/// Length of the pieces of k for `m` rows with `count` entries and some columns at once: whole words, equal, so long that rows have
+/// about [`MANY`] of each, if it is one tile at once.
+pub(super) fn piece(m: usize, k: usize, count: usize, columns: usize) -> usize {
+    let tiles = 1;
+    let _ = columns;
+    let longest = (MANY / tiles * m * k / count.max(1)).next_power_of_two().clamp(PIECE / tiles, DEPTH);
     k.div_ceil(k.div_ceil(longest).max(1)).next_multiple_of(64)
 }
 
@@ -168,12 +173,10 @@ impl Scratch {
                     self.unpack(rows);
                     return matmul::dense(&self.of_numbers(p));
                 }
-                self.piece = piece(rows.m, rows.k, count);
+                self.piece = piece(rows.m, rows.k, count, TILE);
                 self.entries.clear();
                 self.entries.reserve(count + SLACK);
             }
-            self.ends.resize(rows.m, 0);
-            self.tile.resize(DEPTH, TileRow::ZERO);
             #[cfg(target_arch = "x86_64")]
             {
                 if is_x86_feature_detected!("avx512f") {
@@ -189,7 +192,7 @@ impl Scratch {
                     return self.tiles_avx2(rows, ready, p);
                 }
             }
-            self.tiles::<f32>(rows, ready, p);
+            self.tiles::<f32, 1>(rows, ready, p);
         }
     }
 
@@ -229,75 +232,97 @@ impl Scratch {
     #[target_feature(enable = "avx512f,bmi1,popcnt")]
     unsafe fn tiles_avx512(&mut self, rows: Rows, ready: Ready, p: &Product) {
         // SAFETY: the caller's promise.
-        unsafe { self.tiles::<__m512>(rows, ready, p) }
+        unsafe {
+            if self.piece > NEAR {
+                self.tiles::<__m512, 1>(rows, ready, p)
+            } else {
+                self.tiles::<__m512, 2>(rows, ready, p)
+            }
+        }
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,bmi1,popcnt")]
     unsafe fn tiles_avx2(&mut self, rows: Rows, ready: Ready, p: &Product) {
         // SAFETY: the caller's promise.
-        unsafe { self.tiles::<__m256>(rows, ready, p) }
+        unsafe { self.tiles::<__m256, 1>(rows, ready, p) }
     }
 
     #[inline(always)]
-    unsafe fn tiles<V: Vector>(&mut self, rows: Rows, ready: Ready, p: &Product) {
-        let (mut k0, mut start) = (0, 0);
-        let piece = self.piece;
-        loop {
-            let depth = piece.min(p.k - k0);
-            // SAFETY: these rows and columns of A, B and C exist.
-            unsafe {
-                let lists = match ready.lists {
-                    Some(lists) => Lists { ends: lists.ends.add(k0 / DEPTH * rows.m), ..lists },
-                    None => {
-                        rows.list(k0, piece, self.entries.as_mut_ptr(), start, &mut self.ends);
-                        Lists { entries: self.entries.as_ptr(), ends: self.ends.as_ptr() }
-                    }
-                };
-                let ends = std::slice::from_raw_parts(lists.ends, rows.m);
-                let end = ends.last().map_or(start, |end| *end as usize);
-                let reused = end - start >= REUSED * depth || p.b_cs != 1;
-                for j0 in (0..p.n).step_by(TILE) {
-                    let width = TILE.min(p.n - j0);
+    unsafe fn tiles<V: Vector, const T: usize>(&mut self, rows: Rows, ready: Ready, p: &Product) {
+        let (columns, piece) = (T * TILE, self.piece);
+        self.tile.resize(T * piece, TileRow::ZERO);
+        // SAFETY: these rows and columns of A, B and C exist.
+        unsafe {
+            let lists = ready.lists.unwrap_or_else(|| self.list(rows));
+            // All of k before the next columns: these columns of C stay near meanwhile.
+            for j0 in (0..p.n).step_by(columns) {
+                let width = columns.min(p.n - j0);
+                let mut start = 0;
+                for (at, k0) in (0..p.k.max(1)).step_by(piece).enumerate() {
+                    let depth = piece.min(p.k - k0);
+                    let ends = std::slice::from_raw_parts(lists.ends.add(at * rows.m), rows.m);
+                    let end = ends.last().map_or(start, |end| *end as usize);
+                    let reused = end - start >= REUSED * depth || p.b_cs != 1;
                     let tile = if !ready.tiles.is_null() {
-                        (ready.tiles.add((j0 / TILE * p.k + k0) * TILE), TILE as isize)
-                    } else if reused || width < TILE {
+                        Tile {
+                            first: ready.tiles.add((j0 / TILE * p.k + k0) * TILE),
+                            gap: p.k * TILE,
+                            stride: TILE as isize,
+                        }
+                    } else if reused || width < columns {
                         self.copy(p, (k0, j0), depth, width);
-                        (self.tile.as_ptr().cast(), TILE as isize)
+                        Tile { first: self.tile.as_ptr().cast(), gap: piece * TILE, stride: TILE as isize }
                     } else {
-                        (p.b.offset(k0 as isize * p.b_rs + j0 as isize), p.b_rs)
+                        Tile {
+                            first: p.b.offset(k0 as isize * p.b_rs + j0 as isize),
+                            gap: TILE,
+                            stride: p.b_rs,
+                        }
                     };
                     let next = match () {
                         _ if !ready.tiles.is_null() || !reused || p.b_cs != 1 => std::ptr::null(),
                         _ if p.k * p.b_rs.unsigned_abs() < FAR => std::ptr::null(),
-                        _ if j0 + TILE < p.n => p.b.offset(k0 as isize * p.b_rs + (j0 + TILE) as isize),
+                        _ if k0 + piece < p.k => p.b.offset((k0 + piece) as isize * p.b_rs + j0 as isize),
+                        _ if j0 + columns < p.n => p.b.add(j0 + columns),
                         _ => ready.after,
                     };
                     let coming = Coming { next, stride: p.b_rs, rows: depth, each: depth.div_ceil(rows.m) };
                     let entries = (lists.entries, start, ends);
-                    rows_of_tile::<V>(p, entries, tile, (j0, width), coming, p.accumulate || k0 > 0);
+                    rows_of_tile::<V, T>(p, entries, tile, (j0, width), coming, p.accumulate || k0 > 0);
+                    start = end;
                 }
-                start = end;
-            }
-            k0 += piece;
-            if k0 >= p.k {
-                break;
             }
         }
     }
 
-    /// Copies a tile of B to adjacent rows. Columns beyond `width` keep what they had: their sums are not stored.
+    /// Lists the spikes of all pieces.
+    unsafe fn list(&mut self, rows: Rows) -> Lists {
+        let pieces = rows.k.max(1).div_ceil(self.piece);
+        self.ends.resize(pieces * rows.m, 0);
+        let mut at = 0;
+        for (idx, ends) in self.ends.chunks_mut(rows.m.max(1)).enumerate() {
+            // SAFETY: room was made for all spikes.
+            at = unsafe { rows.list(idx * self.piece, self.piece, self.entries.as_mut_ptr(), at, ends) };
+        }
+        Lists { entries: self.entries.as_ptr(), ends: self.ends.as_ptr() }
+    }
+
+    /// Copies tiles of B to adjacent rows. Columns beyond `width` keep what they had: their sums are not stored.
     #[inline(always)]
     unsafe fn copy(&mut self, p: &Product, (k0, j0): (usize, usize), depth: usize, width: usize) {
-        for (l, TileRow(row)) in self.tile[..depth].iter_mut().enumerate() {
-            // SAFETY: element (k0 + l, j0) of B and the `width - 1` after it.
-            unsafe {
-                let b = p.b.offset((k0 + l) as isize * p.b_rs + j0 as isize * p.b_cs);
-                if p.b_cs == 1 && width == TILE {
-                    *row = *b.cast::<[f32; TILE]>();
-                } else {
-                    for (j, value) in row[..width].iter_mut().enumerate() {
-                        *value = *b.offset(j as isize * p.b_cs);
+        for l in 0..depth {
+            for (tile, from) in (0..width).step_by(TILE).enumerate() {
+                let TileRow(row) = &mut self.tile[tile * self.piece + l];
+                // SAFETY: elements of row `k0 + l` of B from column `j0 + from` on, before `j0 + width`.
+                unsafe {
+                    let b = p.b.offset((k0 + l) as isize * p.b_rs + (j0 + from) as isize * p.b_cs);
+                    if p.b_cs == 1 && width - from >= TILE {
+                        *row = *b.cast::<[f32; TILE]>();
+                    } else {
+                        for (j, value) in row.iter_mut().take(width - from).enumerate() {
+                            *value = *b.offset(j as isize * p.b_cs);
+                        }
                     }
                 }
             }
@@ -334,6 +359,14 @@ unsafe fn whole_rows_avx512<const TILES: usize>(rows: Rows, tiles: *const f32, p
     }
 }
 
+/// Some tiles: where the first begins, floats from tile to tile and from row to row.
+#[derive(Clone, Copy)]
+struct Tile {
+    first: *const f32,
+    gap: usize,
+    stride: isize,
+}
+
 /// The rows of B of which the next tile is made. A tile's part of a row is two cache lines, and from row to row they lie so far apart that
 /// the processor does not see what is coming.
 #[derive(Clone, Copy)]
@@ -351,42 +384,42 @@ const FAR: usize = 1 << 17;
 /// Rows of C that are asked for before they are written.
 const AHEAD: isize = 6;
 
-/// Asks for a tile's part of a row.
+/// Asks for some columns of a row.
 #[inline(always)]
-fn prefetch<const HINT: i32>(row: *const f32) {
+pub(super) fn prefetch<const HINT: i32>(row: *const f32, columns: usize) {
     #[cfg(target_arch = "x86_64")]
-    for line in 0..TILE / 16 {
+    for line in 0..columns.div_ceil(16) {
         // SAFETY: an address that does not exist is not asked for.
         unsafe { _mm_prefetch::<HINT>(row.wrapping_add(16 * line).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = row;
+    let _ = (row, columns);
 }
 
-/// All rows of C in the columns of a tile of B, of which `tile` gives the start and floats from row to row. Entries begin at `start`.
+/// All rows of C in the columns of tiles of B. Entries begin at `start`.
 #[inline(always)]
-unsafe fn rows_of_tile<V: Vector>(
+unsafe fn rows_of_tile<V: Vector, const T: usize>(
     p: &Product,
     (entries, mut start, ends): (*const u16, usize, &[u32]),
-    (tile, stride): (*const f32, isize),
+    tile: Tile,
     (j0, width): (usize, usize),
     coming: Coming,
     accumulate: bool,
 ) {
-    let mut part = [0.0f32; TILE];
     let is_far = p.m * p.c_rs.unsigned_abs() >= FAR;
     let mut asked = if coming.next.is_null() { coming.rows } else { 0 };
     for (i, end) in ends.iter().enumerate() {
         if is_far {
-            prefetch::<_MM_HINT_ET0>(p.c.wrapping_offset((i as isize + AHEAD) * p.c_rs + j0 as isize));
+            prefetch::<_MM_HINT_ET0>(p.c.wrapping_offset((i as isize + AHEAD) * p.c_rs + j0 as isize), width);
         }
         for _ in 0..coming.each {
             if asked < coming.rows {
-                prefetch::<_MM_HINT_T1>(coming.next.wrapping_offset(asked as isize * coming.stride));
+                let next = coming.next.wrapping_offset(asked as isize * coming.stride);
+                prefetch::<_MM_HINT_T1>(next, T * TILE);
                 asked += 1;
             }
         }
-        // SAFETY: row `i` of C, columns `j0 .. j0 + width`; entries are rows of the tile.
+        // SAFETY: row `i` of C, columns `j0 .. j0 + width`; entries are rows of the tiles.
         unsafe {
             let entries = std::slice::from_raw_parts(entries.add(start), *end as usize - start);
             start = *end as usize;
@@ -394,17 +427,32 @@ unsafe fn rows_of_tile<V: Vector>(
                 continue;
             }
             let c = p.c.offset(i as isize * p.c_rs + j0 as isize);
-            if width == TILE {
-                V::sum(c, accumulate, entries, tile, stride);
-                continue;
+            if width == T * TILE {
+                V::sums::<T>(c, accumulate, entries, tile.first, tile.gap, tile.stride);
+            } else {
+                part_of_row::<V>(c, accumulate, entries, tile, width);
             }
+        }
+    }
+}
+
+/// Fewer columns of a row of C than there are in the tiles.
+#[inline(always)]
+unsafe fn part_of_row<V: Vector>(c: *mut f32, accumulate: bool, entries: &[u16], tile: Tile, width: usize) {
+    for from in (0..width).step_by(TILE) {
+        let width = TILE.min(width - from);
+        let first = tile.first.wrapping_add(from / TILE * tile.gap);
+        let mut part = [0.0f32; TILE];
+        // SAFETY: the caller's promise: `width` columns are there.
+        unsafe {
+            let c = c.add(from);
             if accumulate {
                 std::ptr::copy_nonoverlapping(c, part.as_mut_ptr(), width);
             }
             if width <= TILE / 2 {
-                V::sum_half(part.as_mut_ptr(), accumulate, entries, tile, stride);
+                V::sum_half(part.as_mut_ptr(), accumulate, entries, first, tile.stride);
             } else {
-                V::sum(part.as_mut_ptr(), accumulate, entries, tile, stride);
+                V::sum(part.as_mut_ptr(), accumulate, entries, first, tile.stride);
             }
             std::ptr::copy_nonoverlapping(part.as_ptr(), c, width);
         }

@@ -6,6 +6,7 @@
 
 use super::events;
 use super::matmul::{self, Product};
+use super::spikes::prefetch;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
@@ -144,9 +145,18 @@ pub unsafe extern "C" fn snn_matmul_tiled_fast(
 ) {
     let p = Product::new((m, k, n), (a, a_rs, a_cs), (b, b_rs, b_cs), (c, c_rs));
     // SAFETY: the caller's promise.
+    unsafe { product(&p, tiles) }
+}
+
+/// As [`snn_matmul_tiled_fast`]; B itself may be null.
+///
+/// # Safety
+/// As [`snn_matmul_tiled_fast`].
+pub(super) unsafe fn product(p: &Product, tiles: *const f32) {
+    // SAFETY: the caller's promise.
     unsafe {
-        if !events::product(&p, tiles) {
-            dense(&p, tiles);
+        if !events::product(p, tiles) {
+            dense(p, tiles);
         }
     }
 }
@@ -181,7 +191,7 @@ pub unsafe extern "C" fn snn_matmul_tiled_strict(
 /// As [`snn_matmul_tiled_fast`].
 unsafe fn dense(p: &Product, tiles: *const f32) {
     #[cfg(target_arch = "x86_64")]
-    if p.a_cs == 1 {
+    if p.a_cs == 1 || p.a_rs == 1 {
         if is_x86_feature_detected!("avx512f") {
             // SAFETY: the feature is there; the rest is the caller's promise.
             return unsafe { dense_avx512(p, tiles) };
@@ -191,9 +201,16 @@ unsafe fn dense(p: &Product, tiles: *const f32) {
             return unsafe { dense_avx2(p, tiles) };
         }
     }
-    let _ = tiles;
-    // SAFETY: the caller's promise.
-    unsafe { matmul::dense(p) }
+    // SAFETY: the caller's promise; a tile is a matrix itself.
+    unsafe {
+        if !p.b.is_null() {
+            return matmul::dense(p);
+        }
+        for j in (0..p.n).step_by(TILE) {
+            let (b, c, n) = (tiles.add(j * p.k), p.c.add(j), TILE.min(p.n - j));
+            matmul::dense(&Product { b, b_rs: TILE as isize, b_cs: 1, c, n, ..*p });
+        }
+    }
 }
 
 /// Sums of `$most` rows at most in registers, `$vectors` of `$lanes` columns each.
@@ -204,7 +221,7 @@ macro_rules! dense_in {
         #[target_feature(enable = $features)]
         unsafe fn $name(p: &Product, tiles: *const f32) {
             #[inline(always)]
-            unsafe fn rows<const R: usize, const V: usize>(
+            unsafe fn rows<const R: usize, const V: usize, const TURNED: bool>(
                 p: &Product,
                 (i, k0, j): (usize, usize, usize),
                 tile: *const f32,
@@ -213,13 +230,19 @@ macro_rules! dense_in {
             ) {
                 // SAFETY: rows `i .. i + R` of A and C, columns `j .. j + width` of C, `depth` rows of the tile.
                 unsafe {
-                    let a: [*const f32; R] =
-                        std::array::from_fn(|r| p.a.offset((i + r) as isize * p.a_rs + k0 as isize));
+                    let first = p.a.offset(i as isize * p.a_rs + k0 as isize * p.a_cs);
+                    let a: [*const f32; R] = std::array::from_fn(|r| first.wrapping_offset(r as isize * p.a_rs));
+                    // C is asked for while sums are made.
+                    for r in 0..R {
+                        let c = p.c.wrapping_offset((i + r) as isize * p.c_rs + j as isize);
+                        prefetch::<_MM_HINT_ET0>(c, V * $lanes);
+                    }
                     let mut sums = [[$zero(); V]; R];
                     for l in 0..depth {
                         let b: [$vector; V] = std::array::from_fn(|v| $load(tile.add(l * TILE + $lanes * v)));
                         for r in 0..R {
-                            let factor = $splat(*a[r].add(l));
+                            let factor = if TURNED { first.offset(l as isize * p.a_cs).add(r) } else { a[r].add(l) };
+                            let factor = $splat(*factor);
                             for v in 0..V {
                                 sums[r][v] = $fma(factor, b[v], sums[r][v]);
                             }
@@ -255,9 +278,11 @@ macro_rules! dense_in {
                         // SAFETY: these rows and columns exist, and so does their place in the tiles.
                         unsafe {
                             let tile = tiles.add((j / TILE * p.k + k0) * TILE + j % TILE);
-                            match (many, width <= $lanes) {
-                                $(($rows, false) => rows::<$rows, 2>(p, (i, k0, j), tile, depth, width),
-                                ($rows, true) => rows::<$rows, 1>(p, (i, k0, j), tile, depth, width),)*
+                            match (many, width <= $lanes, p.a_cs == 1) {
+                                $(($rows, false, true) => rows::<$rows, 2, false>(p, (i, k0, j), tile, depth, width),
+                                ($rows, true, true) => rows::<$rows, 1, false>(p, (i, k0, j), tile, depth, width),
+                                ($rows, false, false) => rows::<$rows, 2, true>(p, (i, k0, j), tile, depth, width),
+                                ($rows, true, false) => rows::<$rows, 1, true>(p, (i, k0, j), tile, depth, width),)*
                                 _ => unreachable!("groups have no more rows"),
                             }
                         }
@@ -338,16 +363,20 @@ mod tests {
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             kernels.push(dense_avx2);
         }
-        for (m, k, n) in [(1, 1, 1), (14, 3, 32), (15, 300, 33), (16, 70, 10), (29, 513, 100), (3, 0, 5)] {
-            let (a, b) = (random(m * k, 1), random(k * n, 2));
+        let sizes = [(1, 1, 1), (14, 3, 32), (15, 300, 33), (16, 70, 10), (29, 513, 100), (3, 0, 5)];
+        for ((m, k, n), strides) in
+            sizes.iter().flat_map(|s| [(*s, (s.1, 1)), (*s, (1, s.0)), (*s, (2 * s.1, 2))])
+        {
+            let (a, b) = (random(2 * m * k, 1), random(k * n, 2));
             let tiles = tiled(&b, k, n, false);
             let mut expected = vec![0.0; m * n];
-            reference::matmul((m, k, n), (&a, k, 1), (&b, n, 1), (&mut expected, n), false);
-            for kernel in &kernels {
+            reference::matmul((m, k, n), (&a, strides.0, strides.1), (&b, n, 1), (&mut expected, n), false);
+            let of_a = (a.as_ptr(), strides.0 as i64, strides.1 as i64);
+            let all = kernels.iter().take(if strides.1 == 2 { 1 } else { kernels.len() });
+            for (kernel, b) in all.flat_map(|kernel| [(kernel, b.as_ptr()), (kernel, std::ptr::null())]) {
                 let mut c = vec![f32::NAN; m * n];
                 let size = (m as u64, k as u64, n as u64);
-                let (of_a, of_b) = ((a.as_ptr(), k as i64, 1), (b.as_ptr(), n as i64, 1));
-                let p = Product::new(size, of_a, of_b, (c.as_mut_ptr(), n as i64));
+                let p = Product::new(size, of_a, (b, n as i64, 1), (c.as_mut_ptr(), n as i64));
                 // SAFETY: the slices have the lengths that sizes and strides say.
                 unsafe { kernel(&p, tiles.as_ptr()) };
                 let off = c.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

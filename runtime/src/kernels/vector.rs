@@ -18,11 +18,45 @@ pub(super) trait Vector {
     /// As [`Vector::sum`].
     unsafe fn sum_half(c: *mut f32, accumulate: bool, entries: &[u16], tile: *const f32, stride: isize);
 
-    /// [`Vector::sum`] of rows times values, of a tile without gaps between rows.
+    /// [`Vector::sum`] of `TILES` tiles that lie `gap` floats apart: fewer places are read for each number.
     ///
     /// # Safety
     /// As [`Vector::sum`].
-    unsafe fn weighted_sum(c: *mut f32, accumulate: bool, entries: &[Entry], tile: *const f32);
+    unsafe fn sums<const TILES: usize>(
+        c: *mut f32,
+        accumulate: bool,
+        entries: &[u16],
+        tile: *const f32,
+        gap: usize,
+        stride: isize,
+    ) {
+        for t in 0..TILES {
+            // SAFETY: the caller's promise.
+            unsafe { Self::sum(c.add(t * TILE), accumulate, entries, tile.wrapping_add(t * gap), stride) }
+        }
+    }
+
+    /// [`Vector::sum`] of rows times values, of a tile without gaps between rows.
+    ///
+    /// # Safety
+    /// As [`Vector::sum`]; behind places and values are three more.
+    unsafe fn weighted_sum(c: *mut f32, accumulate: bool, entries: Weighted, tile: *const f32);
+
+    /// [`Vector::weighted_sum`] of `TILES` tiles that lie `gap` floats apart.
+    ///
+    /// # Safety
+    /// As [`Vector::weighted_sum`].
+    unsafe fn weighted_sums<const TILES: usize>(
+        c: *mut f32,
+        accumulate: bool,
+        entries: Weighted,
+        (tile, gap): (*const f32, usize),
+    ) {
+        for t in 0..TILES {
+            // SAFETY: the caller's promise.
+            unsafe { Self::weighted_sum(c.add(t * TILE), accumulate, entries, tile.wrapping_add(t * gap)) }
+        }
+    }
 }
 
 /// A row of a tile in memory of our own. Vectors that lie across cache lines are read at half the speed.
@@ -34,11 +68,11 @@ impl TileRow {
     pub const ZERO: TileRow = TileRow([0.0; TILE]);
 }
 
-/// A row of a tile and what it is multiplied with.
+/// Rows of a tile and what they are multiplied with.
 #[derive(Clone, Copy)]
-pub(super) struct Entry {
-    pub k: u32,
-    pub value: f32,
+pub(super) struct Weighted<'a> {
+    pub places: &'a [u16],
+    pub values: &'a [f32],
 }
 
 macro_rules! sums {
@@ -79,7 +113,7 @@ macro_rules! sums {
 macro_rules! weighted_sum {
     ($vector:ty, $lanes:literal, $load:path, $store:path, $add:path, $zero:expr, $splat:path, $fma:path) => {
         #[inline(always)]
-        unsafe fn weighted_sum(c: *mut f32, accumulate: bool, entries: &[Entry], tile: *const f32) {
+        unsafe fn weighted_sum(c: *mut f32, accumulate: bool, entries: Weighted, tile: *const f32) {
             const MANY: usize = TILE / $lanes;
             // SAFETY: the caller's promise.
             unsafe {
@@ -90,21 +124,22 @@ macro_rules! weighted_sum {
                     }
                 }
                 let mut others: [[$vector; MANY]; 3] = [[$zero; MANY]; 3];
-                let (fours, rest) = entries.as_chunks::<4>();
-                let add = |sums: &mut [$vector; MANY], entry: &Entry| {
-                    let (row, value) = (tile.wrapping_add(entry.k as usize * TILE), $splat(entry.value));
+                let (fours, rest) = entries.places.as_chunks::<4>();
+                let (values, last) = entries.values.as_chunks::<4>();
+                let add = |sums: &mut [$vector; MANY], place: u16, value: f32| {
+                    let (row, value) = (tile.wrapping_add(place as usize * TILE), $splat(value));
                     for v in 0..MANY {
                         sums[v] = $fma(value, $load(row.add($lanes * v)), sums[v]);
                     }
                 };
-                for [first, second, third, fourth] in fours {
-                    add(&mut acc, first);
-                    add(&mut others[0], second);
-                    add(&mut others[1], third);
-                    add(&mut others[2], fourth);
+                for (places, values) in fours.iter().zip(values) {
+                    add(&mut acc, places[0], values[0]);
+                    add(&mut others[0], places[1], values[1]);
+                    add(&mut others[1], places[2], values[2]);
+                    add(&mut others[2], places[3], values[3]);
                 }
-                for entry in rest {
-                    add(&mut acc, entry);
+                for (place, value) in rest.iter().zip(last) {
+                    add(&mut acc, *place, *value);
                 }
                 for v in 0..MANY {
                     let pair = $add(others[0][v], others[1][v]);
@@ -162,51 +197,131 @@ impl Vector for __m512 {
     #[inline(always)]
     unsafe fn sum(c: *mut f32, accumulate: bool, entries: &[u16], tile: *const f32, stride: isize) {
         // SAFETY: the caller's promise.
-        unsafe {
-            if stride == TILE as isize {
-                sum_avx512::<{ TILE / 16 }>(c, accumulate, entries, tile, TILE as isize);
-            } else {
-                sum_avx512::<{ TILE / 16 }>(c, accumulate, entries, tile, stride);
-            }
-        }
+        unsafe { sum_avx512::<{ TILE / 16 }, 1, 4>(c, accumulate, entries, (tile, 0, stride)) }
     }
 
     #[inline(always)]
     unsafe fn sum_half(c: *mut f32, accumulate: bool, entries: &[u16], tile: *const f32, stride: isize) {
         // SAFETY: the caller's promise.
-        unsafe { sum_avx512::<{ TILE / 32 }>(c, accumulate, entries, tile, stride) }
+        unsafe { sum_avx512::<{ TILE / 32 }, 1, 4>(c, accumulate, entries, (tile, 0, stride)) }
     }
 
-    weighted_sum!(
-        __m512,
-        16,
-        _mm512_loadu_ps,
-        _mm512_storeu_ps,
-        _mm512_add_ps,
-        _mm512_setzero_ps(),
-        _mm512_set1_ps,
-        _mm512_fmadd_ps
-    );
+    #[inline(always)]
+    unsafe fn sums<const TILES: usize>(
+        c: *mut f32,
+        accumulate: bool,
+        entries: &[u16],
+        tile: *const f32,
+        gap: usize,
+        stride: isize,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if stride == TILE as isize {
+                sum_avx512::<{ TILE / 16 }, TILES, 4>(c, accumulate, entries, (tile, gap, TILE as isize));
+            } else {
+                sum_avx512::<{ TILE / 16 }, TILES, 4>(c, accumulate, entries, (tile, gap, stride));
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn weighted_sum(c: *mut f32, accumulate: bool, entries: Weighted, tile: *const f32) {
+        // SAFETY: the caller's promise.
+        unsafe { weighted_avx512::<1>(c, accumulate, entries, (tile, 0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn weighted_sums<const TILES: usize>(
+        c: *mut f32,
+        accumulate: bool,
+        entries: Weighted,
+        tiles: (*const f32, usize),
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe { weighted_avx512::<TILES>(c, accumulate, entries, tiles) }
+    }
 }
 
-/// `c = (accumulate ? c : 0) + rows` with `MANY` vectors, as `sums!` adds them. Four places are read at once, and the rows of the last
-/// ones are added under a mask: a branch on how many there are is guessed wrong too often.
+/// [`Vector::weighted_sums`], as [`sum_avx512`] adds them.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-unsafe fn sum_avx512<const MANY: usize>(
+#[allow(clippy::needless_range_loop, reason = "iterators keep the sums in memory")]
+unsafe fn weighted_avx512<const TILES: usize>(
+    c: *mut f32,
+    accumulate: bool,
+    entries: Weighted,
+    (tile, gap): (*const f32, usize),
+) {
+    const MANY: usize = TILE / 16;
+    // SAFETY: the caller's promise; what is masked out is not read.
+    unsafe {
+        // Even and odd entries: with two tiles that is as many sums as an addition takes cycles.
+        let mut sums = [[[_mm512_setzero_ps(); MANY]; TILES]; 2];
+        if accumulate {
+            for t in 0..TILES {
+                for v in 0..MANY {
+                    sums[0][t][v] = _mm512_loadu_ps(c.add(16 * (t * MANY + v)));
+                }
+            }
+        }
+        let row = |places: u64, at: usize| tile.wrapping_add((places >> (16 * at) & 0xffff) as usize * TILE);
+        let (fours, rest) = entries.places.as_chunks::<4>();
+        let mut values = entries.values.as_ptr();
+        for places in fours {
+            let places = places.as_ptr().cast::<u64>().read_unaligned();
+            for at in 0..4 {
+                let (row, value) = (row(places, at), _mm512_set1_ps(*values.add(at)));
+                for t in 0..TILES {
+                    for v in 0..MANY {
+                        let numbers = _mm512_loadu_ps(row.wrapping_add(t * gap + 16 * v));
+                        sums[at % 2][t][v] = _mm512_fmadd_ps(value, numbers, sums[at % 2][t][v]);
+                    }
+                }
+            }
+            values = values.add(4);
+        }
+        // The lists go on behind their end.
+        let places = rest.as_ptr().cast::<u64>().read_unaligned();
+        for at in 0..3 {
+            let mask = if rest.len() > at { u16::MAX } else { 0 };
+            let (row, value) = (row(places, at), _mm512_set1_ps(*values.add(at)));
+            for t in 0..TILES {
+                for v in 0..MANY {
+                    let numbers = _mm512_maskz_loadu_ps(mask, row.wrapping_add(t * gap + 16 * v));
+                    let sum = &mut sums[at % 2][t][v];
+                    *sum = _mm512_mask3_fmadd_ps(value, numbers, *sum, mask);
+                }
+            }
+        }
+        for t in 0..TILES {
+            for v in 0..MANY {
+                _mm512_storeu_ps(c.add(16 * (t * MANY + v)), _mm512_add_ps(sums[0][t][v], sums[1][t][v]));
+            }
+        }
+    }
+}
+
+/// `c = (accumulate ? c : 0) + rows` with `MANY` vectors of each of `TILES` tiles, in `SUMS` sums: an addition waits four cycles for
+/// the one before, and two can begin in each. Four places are read at once, and the rows of the last ones are added under a mask: a
+/// branch on how many there are is guessed wrong too often.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "iterators keep the sums in memory")]
+unsafe fn sum_avx512<const MANY: usize, const TILES: usize, const SUMS: usize>(
     c: *mut f32,
     accumulate: bool,
     entries: &[u16],
-    tile: *const f32,
-    stride: isize,
+    (tile, gap, stride): (*const f32, usize, isize),
 ) {
     // SAFETY: the caller's promise; what is masked out is not read.
     unsafe {
-        // Four sums: an addition waits four cycles for the one before, and two can begin in each.
-        let mut sums = [[_mm512_setzero_ps(); MANY]; 4];
+        let mut sums = [[[_mm512_setzero_ps(); MANY]; TILES]; SUMS];
         if accumulate {
-            for (v, sum) in sums[0].iter_mut().enumerate() {
-                *sum = _mm512_loadu_ps(c.add(16 * v));
+            for t in 0..TILES {
+                for v in 0..MANY {
+                    sums[0][t][v] = _mm512_loadu_ps(c.add(16 * (t * MANY + v)));
+                }
             }
         }
         let (fours, rest) = entries.as_chunks::<4>();
@@ -214,26 +329,37 @@ unsafe fn sum_avx512<const MANY: usize>(
             |places: u64, at: usize| tile.wrapping_offset((places >> (16 * at) & 0xffff) as isize * stride);
         for four in fours {
             let places = four.as_ptr().cast::<u64>().read_unaligned();
-            for (at, sums) in sums.iter_mut().enumerate() {
-                for (v, sum) in sums.iter_mut().enumerate() {
-                    *sum = _mm512_add_ps(*sum, _mm512_loadu_ps(row(places, at).wrapping_add(16 * v)));
+            for at in 0..4 {
+                let row = row(places, at);
+                for t in 0..TILES {
+                    for v in 0..MANY {
+                        let numbers = _mm512_loadu_ps(row.wrapping_add(t * gap + 16 * v));
+                        sums[at % SUMS][t][v] = _mm512_add_ps(sums[at % SUMS][t][v], numbers);
+                    }
                 }
             }
         }
         // The list goes on behind its end: other rows, or the slack.
         let places = rest.as_ptr().cast::<u64>().read_unaligned();
-        for (at, sums) in sums.iter_mut().enumerate().take(3) {
+        for at in 0..3 {
             let mask = if rest.len() > at { u16::MAX } else { 0 };
-            for (v, sum) in sums.iter_mut().enumerate() {
-                let numbers = _mm512_maskz_loadu_ps(mask, row(places, at).wrapping_add(16 * v));
-                *sum = _mm512_mask_add_ps(*sum, mask, *sum, numbers);
+            let row = row(places, at);
+            for t in 0..TILES {
+                for v in 0..MANY {
+                    let numbers = _mm512_maskz_loadu_ps(mask, row.wrapping_add(t * gap + 16 * v));
+                    let sum = &mut sums[at % SUMS][t][v];
+                    *sum = _mm512_mask_add_ps(*sum, mask, *sum, numbers);
+                }
             }
         }
-        let [first, second, third, fourth] = sums;
-        for v in 0..MANY {
-            let even = _mm512_add_ps(first[v], third[v]);
-            let odd = _mm512_add_ps(second[v], fourth[v]);
-            _mm512_storeu_ps(c.add(16 * v), _mm512_add_ps(even, odd));
+        for t in 0..TILES {
+            for v in 0..MANY {
+                let mut sum = sums[0][t][v];
+                for more in 1..SUMS {
+                    sum = _mm512_add_ps(sum, sums[more][t][v]);
+                }
+                _mm512_storeu_ps(c.add(16 * (t * MANY + v)), sum);
+            }
         }
     }
 }

@@ -105,7 +105,7 @@ fn every_vector_width_gives_the_same_bits() {
     let (a, b) = (spikes(m * k, 0.1), random(k * n, 3));
     let bits = packed(&a, k);
     let rows = Rows { bits: bits.as_ptr(), m, k };
-    let run = |tiles: unsafe fn(&mut Scratch, Rows, Ready, &Product)| {
+    let run = |tiles: unsafe fn(&mut Scratch, Rows, Ready, &Product), piece: usize| {
         let mut c = vec![0.0; m * n];
         let (k_, n_) = (k as isize, n as isize);
         let (a, b, c_) = (b.as_ptr(), b.as_ptr(), c.as_mut_ptr());
@@ -124,30 +124,27 @@ fn every_vector_width_gives_the_same_bits() {
             c_cs: 1,
             accumulate: false,
         };
-        let (tile, ends) = (vec![TileRow::ZERO; DEPTH], vec![0; m]);
-        let mut scratch = Scratch {
-            entries: Vec::with_capacity(m * k + SLACK),
-            ends,
-            tile,
-            piece: DEPTH,
-            ..Scratch::default()
-        };
+        let entries = Vec::with_capacity(m * k + SLACK);
+        let mut scratch = Scratch { entries, piece, ..Scratch::default() };
         let ready = Ready { lists: None, tiles: std::ptr::null(), after: std::ptr::null() };
         // SAFETY: the slices have the lengths that sizes and strides say, and the features were asked for.
         unsafe { tiles(&mut scratch, rows, ready, &p) };
         c
     };
-    let plain = run(Scratch::tiles::<f32>);
+    let plain = run(Scratch::tiles::<f32, 1>, DEPTH);
     assert!(plain.iter().any(|x| *x != 0.0));
+    assert_eq!(plain, run(Scratch::tiles::<f32, 2>, DEPTH), "columns are independent");
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") {
-            assert_eq!(plain, run(Scratch::tiles_avx2));
+            assert_eq!(plain, run(Scratch::tiles_avx2, DEPTH));
         }
         if is_x86_feature_detected!("avx512f") {
-            // Four sums instead of two.
-            let wide = run(Scratch::tiles_avx512);
-            assert!(plain.iter().zip(wide).all(|(a, b)| (a - b).abs() < 1e-4));
+            // Four sums instead of two; one tile at once, or two of a shorter piece.
+            for piece in [DEPTH, PIECE] {
+                let wide = run(Scratch::tiles_avx512, piece);
+                assert!(plain.iter().zip(wide).all(|(a, b)| (a - b).abs() < 1e-4));
+            }
         }
     }
 }
