@@ -8,5 +8,6 @@ pub const MODULES: &[(&str, &str)] = &[
     ("encode", include_str!("../../stdlib/encode.snn")),
     ("init", include_str!("../../stdlib/init.snn")),
     ("loss", include_str!("../../stdlib/loss.snn")),
+    ("ei", include_str!("../../stdlib/ei.snn")),
     ("optim", include_str!("../../stdlib/optim.snn")),
 ];

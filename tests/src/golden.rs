@@ -1,7 +1,7 @@
 //! Gradients of independent programs: AR-LIF, the membrane potential rectifier, a small LIF network. Each must hold in the f64
 //! interpreter, the f32 interpreter and in machine code. Traces of single neurons are in `tests/suite/neurons/*_golden.snn`.
 //!
-//! AR-LIF (Huang et al. 2025) and MPR (Guo et al. 2022): computed once in double precision by programs written from the
+//! E-I layers (DeepEISNN, arXiv 2509.23253): by an independent program in double precision. AR-LIF (Huang et al. 2025) and MPR (Guo et al. 2022): computed once in double precision by programs written from the
 //! released code, printed to nine decimals. The LIF network: `tests/golden/lif_net.py`, by PyTorch in double precision.
 
 use crate::differential::{Given, compiled, interpreted};
@@ -23,6 +23,9 @@ pub fn trials() -> Vec<Trial> {
         trial("the rectified membrane without leak", rectified),
         trial("the rectified membrane with leak", rectified_with_leak),
         trial("a LIF network", lif_net),
+        trial("a layer of excitation and inhibition", ei_layer),
+        trial("the input of a layer of excitation and inhibition", ei_layer_input),
+        trial("a silent layer of excitation and inhibition", ei_layer_silent),
     ]
 }
 
@@ -184,4 +187,88 @@ fn lif_net() -> Result<(), String> {
         ),
     ];
     check(text, &given, 2, &[("x->h.weight", &w), ("h->y.weight", &u)], expected)
+}
+
+/// Weights, stored [pre][post]: three inputs, two excitatory and two inhibitory neurons.
+const EI: Named = &[
+    ("c.w_ee", &[0.2, 0.0, 0.1, 0.5, 0.3, 0.1]),
+    ("c.w_ie", &[0.4, 0.1, 0.0, 0.0, 0.2, 0.3]),
+    ("c.w_ei", &[0.5, 0.0, 0.5, 0.0]),
+    ("c.g_i", &[0.8, 1.2]),
+    ("c.g_e", &[1.0, 2.0]),
+    ("c.b_e", &[0.0, 0.1]),
+];
+
+/// A model of one E-I layer that does not spike; the loss is its output times `target`, summed over both samples. One neuron has no
+/// inhibition, so that its divisor is replaced.
+fn ei_text(source: &str) -> String {
+    format!(
+        "neuron Through {{ input i   emit i }}
+        model One {{
+            input x: [3] >= 0
+            let c = EiLayer(2, ratio = 1, spiking = Through)
+            {source}
+            output c
+        }}
+        data none = std.data.npy(x = \"none.npy\", y = \"none.npy\")
+        train One on none {{ steps 1   batch 2   loss 2 * sum(last(c) * target, over = population) }}"
+    )
+}
+
+fn ei_layer() -> Result<(), String> {
+    let given: Given = vec![
+        ("x".into(), vec![1.0, 0.0, 1.0, 1.0, 1.0, 0.0]),
+        ("target".into(), vec![1.0, -1.0, 0.5, 2.0]),
+        ("mask".into(), vec![1.0, 1.0]),
+    ];
+    let expected: Named = &[
+        ("loss", &[-0.516666667 + 0.5 * 0.227272727 + 2.0 * 4.645454545]),
+        ("grad c.w_ee", &[4.356060606, 14.015151515, 2.272727273, 18.181818182, 2.083333333, -4.166666667]),
+        (
+            "grad c.w_ie",
+            &[-2.384641873, -2.487947658, -1.342975207, -1.446280992, -1.041666667, -1.041666667],
+        ),
+        ("grad c.w_ei", &[-0.774793388, -5.859733701, -0.374196511, -1.564508724]),
+        ("grad c.g_i", &[-0.103305785, -0.025826446]),
+        ("grad c.g_e", &[0.113636364, 4.337121212]),
+        ("grad c.b_e", &[1.5, 1.0]),
+    ];
+    check(&ei_text("x -> c"), &given, 2, EI, expected)
+}
+
+/// Samples are independent, so that each input can be a weight whose gradient is asked for.
+fn ei_layer_input() -> Result<(), String> {
+    let source = "learn p: [3] >= 0 = 1
+            population q[3]: Rate
+            q.in = p * x
+            q -> c";
+    let samples: [(&[f64], [f32; 2], [f64; 3]); 2] = [
+        (&[1.0, 0.0, 1.0], [1.0, -1.0], [-0.104166667, -1.875, -0.3125]),
+        (&[1.0, 1.0, 0.0], [0.5, 2.0], [-0.227272727, 9.318181818, 1.797520661]),
+    ];
+    for (x, d, expected) in samples {
+        let target = vec![d[0], d[1], 0.0, 0.0];
+        let given: Given =
+            vec![("x".into(), vec![1.0; 6]), ("target".into(), target), ("mask".into(), vec![1.0, 1.0])];
+        let params: Vec<(&str, &[f64])> = [("p", x)].into_iter().chain(EI.iter().copied()).collect();
+        check(&ei_text(source), &given, 2, &params, &[("grad p", &expected)])?;
+    }
+    Ok(())
+}
+
+/// Where nothing arrives every divisor is 0, and the output is the bias: all outputs in one number.
+fn ei_layer_silent() -> Result<(), String> {
+    let given: Given = vec![
+        ("x".into(), vec![1.0, 0.0, 1.0, 0.0, 1.0, 0.0]),
+        ("target".into(), vec![1.0, 10.0, 100.0, 1000.0]),
+        ("mask".into(), vec![1.0, 1.0]),
+    ];
+    let own: Named = &[("c.w_ei", &[0.5, 0.25, 0.5, 0.75])];
+    let params: Vec<(&str, &[f64])> = own.iter().chain(EI).copied().collect();
+    let expected: Named = &[
+        ("loss", &[-13.58333333 + 100.0]),
+        // Of the silent sample only the bias learns.
+        ("grad c.b_e", &[101.0, 1010.0]),
+    ];
+    check(&ei_text("x -> c"), &given, 2, &params, expected)
 }

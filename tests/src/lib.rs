@@ -9,3 +9,4 @@ pub mod gradients;
 pub mod memory;
 pub mod snapshots;
 pub mod tidy;
+pub mod updates;

@@ -12,6 +12,7 @@ fn main() {
     trials.extend(snn_tests::corpus::trials());
     trials.extend(snn_tests::errors::trials());
     trials.extend(snn_tests::golden::trials());
+    trials.extend(snn_tests::updates::trials());
     trials.extend(snn_tests::gradients::trials());
     trials.extend(snn_tests::cli::trials());
     trials.extend(snn_tests::memory::trials());

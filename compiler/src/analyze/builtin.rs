@@ -1,7 +1,7 @@
 //! The functions of the language: pointwise, over axes, gradient control, random numbers.
 
 use super::call::is_pointwise;
-use super::context::{Cx, is_poison, leaf, poison};
+use super::context::{Cx, is_poison, leaf, number, poison};
 use super::declare::list;
 use super::scope::{self, Place, Scope};
 use super::{expr, pointwise, unit};
@@ -198,6 +198,7 @@ fn reduce<'a>(
     }
     let is_allowed = match axes {
         Over::Population => true,
+        Over::Batch if scope.place == Place::Init => true,
         Over::Time | Over::Batch => matches!(scope.place, Place::Job | Place::Unknown),
         Over::All => matches!(scope.place, Place::Job | Place::Init | Place::Unknown),
     };
@@ -212,7 +213,9 @@ fn reduce<'a>(
         .at("only in losses, metrics and reports")
         .note("a step knows the values of this step and sample only")
         .help(match scope.place {
-            Place::Init => "an initializer may read all values of an input: `over = all`",
+            Place::Init => {
+                "an initializer may read all values of an input: `over = all`, or all of each neuron: `over = batch`"
+            }
             _ => "keep what is needed of earlier steps in a `state`",
         });
         return poison(span);
@@ -234,6 +237,9 @@ fn special<'a>(cx: &mut Cx<'a>, scope: &Scope<'a>, name: &str, mut values: Vec<E
     }
     let second = if values.len() > 1 { values.pop() } else { None };
     let Some(mut first) = values.pop() else { return poison(span) };
+    if name == "size" {
+        return number(first.shape.iter().product::<usize>() as f64, span);
+    }
     let (unit, shape) = (first.unit, first.shape.clone());
     let kind = match (name, second) {
         ("straight_through", Some(mut second)) => {
@@ -271,7 +277,12 @@ fn special<'a>(cx: &mut Cx<'a>, scope: &Scope<'a>, name: &str, mut values: Vec<E
 
 /// `random()`, `gaussian()`: a stream of its own for each place of the program.
 fn random(cx: &mut Cx, place: Place, name: &str, span: Span) -> Expr {
-    let draws = matches!(place, Place::Step(_) | Place::Init | Place::Model) && !cx.draw.stream.is_empty();
+    let draws = match place {
+        Place::Step(_) | Place::Init | Place::Model => !cx.draw.stream.is_empty(),
+        // Lowering adds the name of the parameter.
+        Place::Update => true,
+        _ => false,
+    };
     if place == Place::Unknown {
         return poison(span);
     }
@@ -287,10 +298,12 @@ fn random(cx: &mut Cx, place: Place, name: &str, span: Span) -> Expr {
     let stream = match (place, count) {
         (Place::Init, 0) => cx.draw.stream.clone(),
         (Place::Init, _) => format!("{}#{}", cx.draw.stream, count + 1),
+        (Place::Update, _) => format!("update.random{count}"),
         _ => format!("{}.random{count}", cx.draw.stream),
     };
     let kind = ExprKind::Random { gaussian: name == "gaussian", stream };
-    Expr { kind, unit: Unit::NONE, shape: cx.draw.shape.clone(), span }
+    let shape = if place == Place::Update { Vec::new() } else { cx.draw.shape.clone() };
+    Expr { kind, unit: Unit::NONE, shape, span }
 }
 
 /// `rate(h)` of a job: mean number of spikes for each neuron and second.

@@ -28,6 +28,7 @@ pub(super) const SPECIAL: &[&str] = &[
     "random",
     "gaussian",
     "rate",
+    "size",
 ];
 
 /// A declaration.

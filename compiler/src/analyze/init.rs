@@ -182,7 +182,7 @@ fn illegal(e: &Expr, in_statistic: bool) -> Option<(Span, &'static str)> {
         ExprKind::Delayed { .. } | ExprKind::MatVec(..) => {
             return Some((e.span, "not known before training"));
         }
-        ExprKind::Const(_) | ExprKind::Pointwise(..) => {}
+        ExprKind::Const(_) | ExprKind::Pointwise(..) | ExprKind::Reduce { over: Over::Batch, .. } => {}
         _ if in_statistic => return Some((e.span, "not inside of a reduction over activity")),
         _ => {}
     }

@@ -49,20 +49,23 @@ impl InitScope<'_> {
     /// A reduction over everything of an expression of one input or trace: a number.
     fn batch_statistic(&mut self, op: ReduceOp, value: &hir::Expr) -> f64 {
         let activity = self.activity.as_mut().expect("an initializer that reads activity gets it");
-        let values = elements(value, *activity);
-        let n = values.len().max(1) as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        match op {
-            ReduceOp::Mean | ReduceOp::Last => mean,
-            ReduceOp::Variance => values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n,
-            ReduceOp::Fold(fold) => {
-                values.iter().copied().reduce(|a, b| interp::fold_pair(fold, a, b)).unwrap_or(0.0)
-            }
+        fold(op, &elements(value, *activity))
+    }
+}
+
+fn fold(op: ReduceOp, values: &[f64]) -> f64 {
+    let n = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    match op {
+        ReduceOp::Mean | ReduceOp::Last => mean,
+        ReduceOp::Variance => values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n,
+        ReduceOp::Fold(fold) => {
+            values.iter().copied().reduce(|a, b| interp::fold_pair(fold, a, b)).unwrap_or(0.0)
         }
     }
 }
 
-/// Values of a pointwise expression over all samples of the activity it reads.
+/// Values of an expression over all steps, samples and neurons of the activity it reads: neurons last; or of one sample, or one number.
 fn elements(e: &hir::Expr, activity: &mut dyn Activity) -> Vec<f64> {
     match &e.kind {
         ExprKind::Const(v) => vec![*v],
@@ -71,11 +74,17 @@ fn elements(e: &hir::Expr, activity: &mut dyn Activity) -> Vec<f64> {
             let n = args.iter().map(Vec::len).max().unwrap_or(0);
             (0..n)
                 .map(|k| {
-                    let operands: Vec<f64> =
-                        args.iter().map(|a| a[if a.len() == 1 { 0 } else { k }]).collect();
+                    let operands: Vec<f64> = args.iter().map(|a| a[k % a.len().max(1)]).collect();
                     interp::pointwise(*op, &operands)
                 })
                 .collect()
+        }
+        // Over steps and samples, of each neuron.
+        ExprKind::Reduce { op, over: Over::Batch, value } => {
+            let values = elements(value, activity);
+            let width = value.shape.iter().product::<usize>().max(1);
+            let of = |neuron| values.iter().skip(neuron).step_by(width).copied().collect::<Vec<f64>>();
+            (0..width.min(values.len())).map(|neuron| fold(*op, &of(neuron))).collect()
         }
         leaf => activity.values(leaf),
     }

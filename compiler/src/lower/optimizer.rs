@@ -12,6 +12,8 @@ struct RuleScope<'a> {
     net: &'a mut Net,
     env: ConstEnv,
     locals: BTreeMap<LocalId, ValId>,
+    /// The parameter.
+    param: usize,
 }
 
 impl Scope for RuleScope<'_> {
@@ -28,7 +30,13 @@ impl Scope for RuleScope<'_> {
         self.locals.insert(local, val);
     }
     fn leaf(&mut self, e: &hir::Expr) -> ValId {
-        panic!("lower: {:?} in an optimizer", e.kind)
+        let hir::ExprKind::Random { gaussian, stream } = &e.kind else {
+            panic!("lower: {:?} in an optimizer", e.kind)
+        };
+        let param = &self.net.params[self.param];
+        let stream = snn_runtime::rng::stream(&format!("{}/{stream}", param.name));
+        let ty = Ty::tensor(&param.shape);
+        self.net.graph.push(Op::Random { gaussian: *gaussian, stream }, &[], ty)
     }
     fn mask(&mut self) -> ValId {
         panic!("lower: reduction over samples in an optimizer")
@@ -82,7 +90,7 @@ fn rule(net: &mut Net, optimizer: &hir::Optimizer, param: &hir::Param, p: usize,
         let slot = net.slots.len() - 1;
         slots.push((slot, *local, net.graph.push(Op::Slot(slot), &[], ty.clone())));
     }
-    let mut scope = RuleScope { net, env, locals: BTreeMap::new() };
+    let mut scope = RuleScope { net, env, locals: BTreeMap::new(), param: p };
     scope.bind(optimizer.w, w);
     scope.bind(optimizer.g, g);
     for (_, local, val) in &slots {

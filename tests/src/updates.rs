@@ -1,0 +1,147 @@
+//! Updates of optimizers with a geometry or a sign, against numbers of independent programs: on the f64 interpreter (one update) and in machine code
+//! (all). Trainings with these optimizers are in `tests/suite/optimizers`.
+
+use crate::differential::{Given, interpreted};
+use libtest_mimic::{Failed, Trial};
+use snn_compiler::analyze::Overrides;
+use snn_compiler::diag::{Diagnostics, render};
+use snn_compiler::pipeline::{self, DataFacts, Options, Purpose};
+use snn_compiler::source::Sources;
+use snn_runtime::abi::{SCALARS, Scalar};
+use snn_runtime::engine::{Call, Engine, SectionTimes, Weights};
+use snn_runtime::pool::Pool;
+use std::sync::Arc;
+
+/// The trials.
+pub fn trials() -> Vec<Trial> {
+    CASES
+        .iter()
+        .map(|case| {
+            let name = format!("updates: {} x {}", case.optimizer, case.times);
+            Trial::test(name, move || run(case).map_err(Failed::from))
+        })
+        .collect()
+}
+
+struct Case {
+    optimizer: &'static str,
+    /// Weights before, their gradients (the same at each update), weights after.
+    before: &'static [f64],
+    gradient: &'static [f32],
+    times: u64,
+    after: &'static [f64],
+}
+
+/// Weights and gradients of the geometries (Pogodin et al. 2024).
+const W: &[f64] = &[0.5, -0.2, 0.05, -1.5, 0.0];
+const G: &[f32] = &[1.0, -1.0, 0.5, -0.25, 2.0];
+/// Of the polarities (Wang et al.): the update subtracts the gradient.
+const P: &[f64] = &[0.02, -0.03, 0.4];
+const D: &[f32] = &[0.05, -0.05, 0.1];
+
+const CASES: &[Case] = &[
+    Case {
+        optimizer: "eg(lr = 0.1)",
+        before: W,
+        gradient: G,
+        times: 1,
+        after: &[0.452418709018, -0.180967483607, 0.047561471225, -1.462964868042, 0.0],
+    },
+    Case {
+        optimizer: "eg(lr = 0.1, momentum = 0.9)",
+        before: W,
+        gradient: G,
+        times: 2,
+        after: &[0.374131783789, -0.149652713516, 0.043251114656, -1.39509861999, 0.0],
+    },
+    Case {
+        optimizer: "p_norm(lr = 0.1, p = 2)",
+        before: W,
+        gradient: G,
+        times: 1,
+        after: &[0.4, -0.1, 0.0, -1.475, -0.2],
+    },
+    Case {
+        optimizer: "p_norm(lr = 0.1, p = 3)",
+        before: W,
+        gradient: G,
+        times: 1,
+        after: &[0.387298334621, 0.244948974278, -0.217944947177, -1.491643389018, -0.4472135955],
+    },
+    Case {
+        optimizer: "sgd_polarity(lr = 1, keep = sign_zero)",
+        before: P,
+        gradient: D,
+        times: 1,
+        after: &[0.0, 0.0, 0.3],
+    },
+    Case {
+        optimizer: "sgd_polarity(lr = 1, keep = sign_flip)",
+        before: P,
+        gradient: D,
+        times: 1,
+        after: &[0.03, -0.02, 0.3],
+    },
+    Case {
+        optimizer: "sgd_polarity(lr = 1, keep = sign_constant)",
+        before: P,
+        gradient: D,
+        times: 1,
+        after: &[0.001, -0.001, 0.3],
+    },
+];
+
+/// One weight for each input, whose gradient is the input.
+fn run(case: &Case) -> Result<(), String> {
+    let n = case.before.len();
+    let text = format!(
+        "neuron Through {{ input i   emit i }}
+        model One {{
+            input x: [{n}]
+            learn w: [{n}] = 1
+            let y = Through[{n}]
+            y.i = w .* x
+            output y
+        }}
+        data none = std.data.npy(x = \"none.npy\")
+        train One on none {{ steps 1   batch 1   optimizer {}   loss sum(last(y), over = population) }}",
+        case.optimizer
+    );
+    let (mut sources, mut diags) = (Sources::new(), Diagnostics::new());
+    let file = sources.add("updates.snn", text);
+    let checked = pipeline::check(&mut sources, file, &Overrides::default(), &mut diags);
+    if diags.has_errors() {
+        return Err(render::to_text(&diags, &sources, false));
+    }
+    let job = &checked.program.jobs[0];
+    let model = &checked.program.models[job.model.idx()];
+    let data = DataFacts { target_width: 0, spikes: false };
+    let net = pipeline::net(model, job, Purpose::Train, 1, data, true)?.net;
+    let before: Vec<f32> = case.before.iter().map(|w| *w as f32).collect();
+    let given: Given = vec![("x".into(), case.gradient.to_vec()), ("mask".into(), vec![1.0])];
+    if case.times == 1 {
+        let results = interpreted::<f64>(&net, &given, std::slice::from_ref(&before), 1);
+        let (_, after) = results.iter().find(|(name, _)| name == "w Param(0)").ok_or("w stays")?;
+        compare("f64", after.iter().copied(), case.after)?;
+    }
+    let program = Arc::new(pipeline::compile(&net, &Options { strict: true, vector: true }));
+    let mut engine = Engine::new(program.clone(), Arc::new(Pool::alone())).map_err(|e| e.to_string())?;
+    let mut weights = Weights::zeroed(&program).map_err(|e| e.to_string())?;
+    weights.param_mut(&program, 0).copy_from_slice(&before);
+    let inputs: Vec<_> = given.iter().map(|(name, values)| (name.as_str(), values.into())).collect();
+    for update in 1..=case.times {
+        let mut scalars = [0.0; SCALARS];
+        scalars[Scalar::Update as usize] = update as f32;
+        let call = Call { key: 11, count: 1, scalars };
+        engine.run(&mut weights, &call, &inputs, &mut SectionTimes::default());
+    }
+    compare("compiled", weights.param(&program, 0).iter().map(|w| f64::from(*w)), case.after)
+}
+
+fn compare(engine: &str, got: impl Iterator<Item = f64>, expected: &[f64]) -> Result<(), String> {
+    let got: Vec<f64> = got.collect();
+    match got.len() == expected.len() && got.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6) {
+        true => Ok(()),
+        false => Err(format!("{engine}: {got:?}, not {expected:?}")),
+    }
+}
