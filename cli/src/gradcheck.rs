@@ -108,7 +108,7 @@ fn rows(
         let mut along = 0.0;
         let (mut up, mut down) = (params.clone(), params.clone());
         let norm = params[p].data.iter().map(|v| v * v).sum::<f64>().sqrt();
-        let scale = if norm > 0.0 { norm } else { 1e-3 };
+        let scale = if norm > 0.0 { norm } else { 0.1 };
         let step = 1e-5 * scale / (params[p].data.len() as f64).sqrt();
         for (k, g) in grad.data.iter().enumerate() {
             let direction = (k as f64 * 12.9898 + p as f64).sin();
