@@ -6,7 +6,7 @@ use super::context::{Cx, Draw, is_poison, poison};
 use super::declare::{Decl, article, list, twice};
 use super::neuron::{self, Group};
 use super::scope::{self, Found, Meaning, Name, Place, Scope, lookup};
-use super::{axes, expr, init, input, projection};
+use super::{axes, chain, expr, init, input, projection};
 use crate::ast::{self, CircuitItemKind};
 use crate::diag::Code;
 use crate::diag::suggest::closest;
@@ -45,8 +45,19 @@ enum State<'a> {
 enum Kind<'a> {
     Input(&'a ast::InputDecl),
     Let(&'a ast::Expr),
-    Population { axes: &'a [ast::Expr], polarity: Polarity, neuron: &'a ast::Path, args: &'a [ast::Arg] },
-    Instance { circuit: &'a ast::Path, args: &'a [ast::Arg] },
+    Population {
+        axes: &'a [ast::Expr],
+        polarity: Polarity,
+        neuron: &'a ast::Path,
+        args: &'a [ast::Arg],
+    },
+    Instance {
+        circuit: &'a ast::Path,
+        args: &'a [ast::Arg],
+    },
+    Chain(&'a ast::Circuit),
+    /// After a message.
+    Wrong,
     Learn(&'a ast::Learn),
 }
 
@@ -54,9 +65,9 @@ impl Kind<'_> {
     fn role(self) -> &'static str {
         match self {
             Kind::Input(_) => "input",
-            Kind::Let(_) => "let",
+            Kind::Let(_) | Kind::Wrong => "let",
             Kind::Population { .. } => "population",
-            Kind::Instance { .. } => "circuit",
+            Kind::Instance { .. } | Kind::Chain(_) => "circuit",
             Kind::Learn(_) => "trained tensor",
         }
     }
@@ -125,8 +136,10 @@ fn open<'a>(
     }
     for at in 0..cx.levels[level].entries.len() {
         let is_data = decl.is_model && matches!(cx.levels[level].entries[at].kind, Kind::Input(_));
-        let is_part =
-            matches!(cx.levels[level].entries[at].kind, Kind::Population { .. } | Kind::Instance { .. });
+        let is_part = matches!(
+            cx.levels[level].entries[at].kind,
+            Kind::Population { .. } | Kind::Instance { .. } | Kind::Chain(_)
+        );
         if is_data || is_part {
             meaning(cx, level, at);
         }
@@ -159,8 +172,11 @@ fn entry<'a>(
                 _ => (name, Kind::Let(neuron)),
             }
         }
-        CircuitItemKind::Let { name, value } => {
+        CircuitItemKind::Let { name, value, chain } => {
             let kind = match &value.kind {
+                ast::ExprKind::Call { callee, args } if chain::is_meant(cx, params, callee) => {
+                    chain::of(cx, params, chain.as_deref(), value.span, args).map_or(Kind::Wrong, Kind::Chain)
+                }
                 ast::ExprKind::Instance { callee, axes, args } => {
                     Kind::Population { axes, polarity: Polarity::Mixed, neuron: callee, args }
                 }
@@ -189,7 +205,7 @@ fn entry<'a>(
 }
 
 /// The declaration that a path names, a parameter or one of a file.
-fn part<'a>(cx: &mut Cx<'a>, params: &mut Scope<'a>, path: &'a ast::Path) -> Option<Decl<'a>> {
+pub(super) fn part<'a>(cx: &mut Cx<'a>, params: &mut Scope<'a>, path: &'a ast::Path) -> Option<Decl<'a>> {
     match lookup(cx, params, path)? {
         Found::Decl(decl) => Some(decl),
         Found::Name(Name { meaning: Meaning::Rule(rule), .. }, []) => Some(rule.decl),
@@ -205,7 +221,11 @@ pub(super) fn find<'a>(cx: &mut Cx<'a>, level: usize, name: &ast::Ident) -> Opti
         let (text, role, span) = (&entry.name.text[..], entry.kind.role(), entry.name.span);
         return Some(Name { text, meaning: meaning(cx, level, at), role, span });
     }
-    known.params.iter().find(|n| n.text == name.text).cloned()
+    let param = known.params.iter().find(|n| n.text == name.text).cloned();
+    match known.parent {
+        Some((around, _)) if param.is_none() && known.decl.is_chain => find(cx, around, name),
+        _ => param,
+    }
 }
 
 /// All names of a circuit, for suggestions.
@@ -267,7 +287,15 @@ fn make<'a>(cx: &mut Cx<'a>, level: usize, at: usize) -> Meaning<'a> {
             population(cx, level, name, axes, polarity, neuron, args)
         }
         Kind::Instance { circuit, args } => instance(cx, level, name, circuit, args, span),
+        Kind::Chain(decl) => {
+            let prefix = format!("{}{}.", cx.levels[level].prefix, name.text);
+            let opened = cx.within(Decl::Circuit(decl), span, |cx| {
+                open(cx, decl, prefix, Some((level, name)), Vec::new())
+            });
+            opened.map_or_else(|| Meaning::Value(poison(span)), Meaning::Circuit)
+        }
         Kind::Learn(learn) => Meaning::Value(self::learn(cx, level, learn)),
+        Kind::Wrong => Meaning::Value(poison(span)),
     }
 }
 

@@ -4,6 +4,7 @@ mod args;
 mod axes;
 mod builtin;
 mod call;
+mod chain;
 mod checks;
 mod circuit;
 mod context;

@@ -170,7 +170,9 @@ fn circuit_line<'a>(cx: &Cx<'a>, line: &'a CircuitItemKind, names: &mut Vec<Unre
     match line {
         CircuitItemKind::Input(input) => names.push((&input.name, "input", None)),
         CircuitItemKind::Learn(learn) => names.push((&learn.name, "trained tensor", None)),
-        CircuitItemKind::Let { name, value } if !is_part(cx, value) => names.push((name, "let", None)),
+        CircuitItemKind::Let { name, value, chain } if chain.is_none() && !is_part(cx, value) => {
+            names.push((name, "let", None))
+        }
         _ => {}
     }
 }

@@ -323,6 +323,8 @@ pub struct Circuit {
     pub params: Vec<ParamDecl>,
     /// `model`: may be trained and simulated by itself, and its inputs have axes.
     pub is_model: bool,
+    /// Written out from `chain(…)`: its parts see the names around it.
+    pub is_chain: bool,
     /// Statements in order.
     pub items: Vec<CircuitItem>,
 }
@@ -347,6 +349,8 @@ pub enum CircuitItemKind {
         name: Ident,
         /// A constant, `ExprKind::Instance` or `ExprKind::Call`.
         value: Expr,
+        /// `chain(…)` written out: its instances are `p1`, `p2`, …
+        chain: Option<Box<Circuit>>,
     },
     /// `population e[128] excitatory: Lif(…)`
     Population {

@@ -3,6 +3,7 @@
 use pest::iterators::Pair;
 
 use super::Builder;
+use super::chain::chain;
 use super::grammar::Rule;
 use super::item::Parts;
 use crate::ast::{
@@ -123,7 +124,8 @@ impl Builder<'_> {
             Rule::input_line => CircuitItemKind::Input(self.input(line)),
             Rule::let_line => {
                 let (name, value) = self.let_line(line);
-                CircuitItemKind::Let { name, value }
+                let chain = chain(&value);
+                CircuitItemKind::Let { name, value, chain }
             }
             Rule::population => {
                 let mut parts = Parts::of(line);

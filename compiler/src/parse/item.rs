@@ -242,7 +242,8 @@ impl Builder<'_> {
         let name = self.ident(&parts.need());
         let params = self.params(&mut parts);
         let lines = parts.all(Rule::circuit_line);
-        Circuit { name, params, is_model, items: lines.into_iter().map(|p| self.circuit_line(p)).collect() }
+        let items = lines.into_iter().map(|p| self.circuit_line(p)).collect();
+        Circuit { name, params, is_model, is_chain: false, items }
     }
 
     fn init(&mut self, pair: Pair<Rule>) -> Init {

@@ -6,6 +6,7 @@
 //! parsed. No text makes these functions panic or run for longer than a time proportional to its length.
 
 mod body;
+mod chain;
 mod error;
 mod expr;
 mod hint;

@@ -335,7 +335,9 @@ fn circuit_item(it: &CircuitItem) -> Node<'_> {
     let segs = match &it.kind {
         CircuitItemKind::Input(decl) => return input(decl, end),
         CircuitItemKind::Learn(decl) => return learn(decl, end),
-        CircuitItemKind::Let { name, value } => vec![text(format!("let {} = ", name.text)), Seg::Expr(value)],
+        CircuitItemKind::Let { name, value, .. } => {
+            vec![text(format!("let {} = ", name.text)), Seg::Expr(value)]
+        }
         CircuitItemKind::Population { name, axes, polarity, neuron } => {
             let mut line = format!("population {}", name.text);
             expr::bracketed(axes, &mut line);

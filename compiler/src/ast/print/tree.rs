@@ -147,7 +147,7 @@ impl Tree {
     fn circuit_item(&mut self, item: &CircuitItemKind) {
         let line = match item {
             CircuitItemKind::Input(it) => input(it),
-            CircuitItemKind::Let { name, value } => format!("let {} {}", name.text, list(value)),
+            CircuitItemKind::Let { name, value, .. } => format!("let {} {}", name.text, list(value)),
             CircuitItemKind::Population { name, axes, polarity, neuron } => {
                 let polarity = polarity.as_ref().map_or(String::new(), |p| format!(" {}", p.text));
                 format!("population {} {}{polarity} {}", name.text, lists(axes), list(neuron))
