@@ -101,12 +101,20 @@ pub fn net(
     strict: bool,
 ) -> Result<Staged, String> {
     let env = ConstEnv { dt: job.dt, steps: job.steps };
-    let step = step::passes::run(lower::step(model, &env));
+    let training = matches!(purpose, Purpose::Train | Purpose::Gradient { .. });
+    let step = step::passes::run(lower::step(model, &env, training));
+    let mut wanted = wanted(model, job, purpose);
+    if purpose == Purpose::Train {
+        let names = step.outputs.iter().map(|(name, _)| name);
+        wanted.extend(names.filter(|name| name.starts_with(lower::STATISTIC)).cloned());
+    }
     debug_assert_eq!(step::verify::verify(&step), Ok(()));
-    let wanted = wanted(model, job, purpose);
     let (mut net, traces) = cluster::net(&step, &wanted, job.steps);
     let in_time = |scan: &net::Scan| scan.body.nodes.iter().any(|n| matches!(n.op, step::Op::MatMul { .. }));
-    (net.shard_batch, net.shards) = shards(batch, job.steps, net.scans.iter().any(in_time));
+    (net.shard_batch, net.shards) = match net.folds_samples_in_time() {
+        true => (batch.max(1), 1),
+        false => shards(batch, job.steps, net.scans.iter().any(in_time)),
+    };
     if let Some(first) = model.inputs.first() {
         let input = net.inputs.iter_mut().find(|i| i.name == first.name);
         input.into_iter().for_each(|i| i.spikes = data.spikes);
@@ -159,6 +167,7 @@ fn outputs(
 ) -> bool {
     let env = ConstEnv { dt: job.dt, steps: job.steps };
     let mut named = Vec::new();
+    lower::statistics(net, traces);
     let mut values = lower::job_values(net, traces, model, env, target_width);
     let loss = job.loss.as_ref().filter(|_| !matches!(purpose, Purpose::Simulate));
     if let Some(loss) = loss {
@@ -226,7 +235,10 @@ pub fn memory_plan(net: &Net) -> MemoryPlan {
 /// The net as it is if it needs at most `bound` of what `bytes` counts; else with fewer shards, of which each has its own weight gradients;
 /// else in the longest segments that do, else in the longest ones that do with one shard at a time; if none do, the least that one needs.
 pub fn bounded(net: Net, batch: usize, bytes: impl Fn(&Net) -> usize, bound: usize) -> Result<Net, usize> {
-    let (shard_batch, shards) = shards(batch, net.steps, true);
+    let (shard_batch, shards) = match net.folds_samples_in_time() {
+        true => (net.shard_batch, net.shards),
+        false => shards(batch, net.steps, true),
+    };
     let few = Net { shard_batch, shards, ..net.clone() };
     let lengths = (1..net.steps).rev().filter(|steps| net.steps.is_multiple_of(*steps));
     let cuts: Vec<Net> = lengths.filter_map(|steps| in_segments(&few, steps)).collect();

@@ -3,12 +3,14 @@
 //!
 //! E-I layers (DeepEISNN, arXiv 2509.23253): by an independent program in double precision. AR-LIF (Huang et al. 2025) and MPR (Guo et al. 2022): computed once in double precision by programs written from the
 //! released code, printed to nine decimals. The LIF network: `tests/golden/lif_net.py`, by PyTorch in double precision.
+//! Batch norm: `norm`.
+
+mod norm;
 
 use crate::differential::{Given, compiled, interpreted};
 use libtest_mimic::{Failed, Trial};
 use snn_compiler::analyze::Overrides;
 use snn_compiler::diag::{Diagnostics, render};
-use snn_compiler::interp::Number;
 use snn_compiler::net::Net;
 use snn_compiler::pipeline::{self, DataFacts, Options, Purpose};
 use snn_compiler::source::Sources;
@@ -26,6 +28,9 @@ pub fn trials() -> Vec<Trial> {
         trial("a layer of excitation and inhibition", ei_layer),
         trial("the input of a layer of excitation and inhibition", ei_layer_input),
         trial("a silent layer of excitation and inhibition", ei_layer_silent),
+        trial("a normalised membrane, the raw one carried", norm::raw),
+        trial("a normalised membrane that is carried", norm::normalised),
+        trial("threshold-dependent batch norm", norm::threshold_dependent),
     ]
 }
 
@@ -34,6 +39,22 @@ type Named<'a> = &'a [(&'a str, &'a [f64])];
 
 /// Runs the gradient net of a program's training on all engines and compares outputs.
 fn check(text: &str, given: &Given, width: usize, params: Named, expected: Named) -> Result<(), String> {
+    let samples = given.iter().find(|(name, _)| name == "mask").map_or(0, |(_, mask)| mask.len());
+    let purpose = Purpose::Gradient { relaxed: false };
+    all_engines(text, purpose, (given, samples, width), params, |engine, _, got, tolerance| {
+        compare(engine, got, expected, tolerance)
+    })
+}
+
+/// Runs a net of a program's training on all engines; `given` are the inputs, how many samples, and the width of targets. `compare` gets
+/// the name of the engine, all outputs, and the relative difference that is allowed.
+fn all_engines(
+    text: &str,
+    purpose: Purpose,
+    (given, samples, width): (&Given, usize, usize),
+    params: Named,
+    compare: impl Fn(&str, &Net, Vec<(String, Vec<f64>)>, f64) -> Result<(), String>,
+) -> Result<(), String> {
     let (mut sources, mut diags) = (Sources::new(), Diagnostics::new());
     let file = sources.add("golden.snn", text);
     let checked = pipeline::check(&mut sources, file, &Overrides::default(), &mut diags);
@@ -42,19 +63,23 @@ fn check(text: &str, given: &Given, width: usize, params: Named, expected: Named
     }
     let job = &checked.program.jobs[0];
     let model = &checked.program.models[job.model.idx()];
-    let purpose = Purpose::Gradient { relaxed: false };
     let data = DataFacts { target_width: width, spikes: false };
     for strict in [true, false] {
         let net = pipeline::net(model, job, purpose, job.batch, data, strict)?.net;
         let params = arrays(&net, params)?;
         // Parameters are stored in f32, for the interpreter too.
-        compare("f64", interpreted::<f64>(&net, given, &params, job.batch), expected, 1e-6)?;
-        compare("f32", interpreted::<f32>(&net, given, &params, job.batch), expected, 1e-5)?;
+        compare("f64", &net, interpreted::<f64>(&net, given, &params, samples), 1e-6)?;
+        compare("f32", &net, in_f64(interpreted::<f32>(&net, given, &params, samples)), 1e-5)?;
         let options = Options { strict, vector: true };
-        let got = compiled(&net, given, &params, job.batch, options, 1)?;
-        compare(if strict { "strict" } else { "fast" }, got, expected, 1e-5)?;
+        let got = compiled(&net, given, &params, samples, options, 1)?;
+        compare(if strict { "strict" } else { "fast" }, &net, in_f64(got), 1e-5)?;
     }
     Ok(())
+}
+
+fn in_f64(outputs: Vec<(String, Vec<f32>)>) -> Vec<(String, Vec<f64>)> {
+    let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
+    outputs.into_iter().map(|(name, values)| (name, wide(values))).collect()
 }
 
 fn arrays(net: &Net, params: Named) -> Result<Vec<Vec<f32>>, String> {
@@ -66,16 +91,16 @@ fn arrays(net: &Net, params: Named) -> Result<Vec<Vec<f32>>, String> {
     net.params.iter().map(|param| of(&param.name)).collect()
 }
 
-fn compare<N: Number>(
+fn compare(
     engine: &str,
-    got: Vec<(String, Vec<N>)>,
+    got: Vec<(String, Vec<f64>)>,
     expected: Named,
     tolerance: f64,
 ) -> Result<(), String> {
     for (name, expected) in expected {
         let (_, values) =
             got.iter().find(|(known, _)| known == name).ok_or_else(|| format!("no output {name}"))?;
-        let is_near = |(a, b): (&N, &f64)| (a.to_f64() - b).abs() <= tolerance * b.abs().max(1.0);
+        let is_near = |(a, b): (&f64, &f64)| (a - b).abs() <= tolerance * b.abs().max(1.0);
         if values.len() != expected.len() || !values.iter().zip(*expected).all(is_near) {
             return Err(format!("{engine}: {name} is {values:?}, not {expected:?}"));
         }

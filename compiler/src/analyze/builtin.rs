@@ -4,7 +4,7 @@ use super::call::is_pointwise;
 use super::context::{Cx, is_poison, leaf, number, poison};
 use super::declare::list;
 use super::scope::{self, Place, Scope};
-use super::{expr, pointwise, unit};
+use super::{expr, norm, pointwise, unit};
 use crate::ast;
 use crate::diag::Code;
 use crate::diag::suggest::closest;
@@ -34,6 +34,9 @@ pub(super) fn call<'a>(
 ) -> Expr {
     if name == "rate" {
         return rate(cx, scope, args, span);
+    }
+    if matches!(name, "normalise" | "batch_norm") {
+        return norm::call(cx, scope, name, args, span);
     }
     let over = args.iter().find(|arg| arg.name.as_ref().is_some_and(|n| n.text == "over"));
     let unnamed = args.iter().filter(|arg| arg.name.is_none()).count();

@@ -29,6 +29,8 @@ pub(super) const SPECIAL: &[&str] = &[
     "gaussian",
     "rate",
     "size",
+    "normalise",
+    "batch_norm",
 ];
 
 /// A declaration.

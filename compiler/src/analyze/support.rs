@@ -67,6 +67,7 @@ pub(super) fn range_in(expr: &Expr, env: &mut Env) -> Bounds {
         | ExprKind::Input(_)
         | ExprKind::Emit(_)
         | ExprKind::Trace(..)
+        | ExprKind::Normalise(_)
         | ExprKind::Target => Bounds::NONE,
     }
 }

@@ -541,6 +541,8 @@ fn broken_programs_give_messages_and_valid_ones_valid_models() {
         "Plif",
         "ArLif",
         "MprIf",
+        "MpbnLif",
+        "BatchNorm",
         "Qif",
         "Eif",
         "Izhikevich",

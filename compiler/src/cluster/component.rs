@@ -72,6 +72,7 @@ fn varying(step: &StepFn, live: &[bool]) -> Vec<bool> {
         varies[at] = match node.op {
             Op::Prev(_) | Op::StepIndex | Op::Random { .. } => true,
             Op::Input(k) => step.inputs[k].ty.time,
+            Op::Fold { axes, .. } if axes.time => false,
             _ => node.args.iter().any(|a| varies[a.idx()]),
         };
     }
@@ -126,8 +127,10 @@ fn strongly_connected(edges: &[Vec<ValId>], live: &[bool]) -> Vec<usize> {
 fn absorb(step: &StepFn, varies: &[bool], readers: &[Vec<ValId>], group: &mut [usize], roots: &[ValId]) {
     let roots: BTreeSet<ValId> = roots.iter().copied().collect();
     let scans = scan_groups(step, group);
+    let shared = shared(step);
     let movable = |at: usize| {
         varies[at]
+            && !shared[at]
             && matches!(
                 step.graph.nodes[at].op,
                 Op::Pointwise(_)
@@ -156,7 +159,12 @@ fn absorb(step: &StepFn, varies: &[bool], readers: &[Vec<ValId>], group: &mut [u
             group[at] = first;
         }
     }
+    let late = of_all_steps(step);
     for at in 0..group.len() {
+        // It would be wanted before the scan is done.
+        if step.graph.nodes[at].args.iter().any(|a| late[a.idx()] && !varies[a.idx()]) {
+            continue;
+        }
         if group[at] == usize::MAX || scans.contains(&group[at]) || !movable(at) {
             continue;
         }
@@ -168,6 +176,29 @@ fn absorb(step: &StepFn, varies: &[bool], readers: &[Vec<ValId>], group: &mut [u
             group[at] = first;
         }
     }
+}
+
+/// Values without samples through which gradients may flow: each shard would make them again, and their gradients are sums
+/// over samples, for which shards would have to wait at every step.
+fn shared(step: &StepFn) -> Vec<bool> {
+    let mut flows: Vec<bool> = Vec::with_capacity(step.graph.nodes.len());
+    for node in &step.graph.nodes {
+        let from_samples = matches!(node.op, Op::Fold { axes, .. } if axes.batch);
+        let here =
+            matches!(node.op, Op::Param(_)) || from_samples || node.args.iter().any(|a| flows[a.idx()]);
+        flows.push(here && !node.ty.batch);
+    }
+    flows
+}
+
+/// Values that are known when a scan has made all of its steps, and do not change with them.
+fn of_all_steps(step: &StepFn) -> Vec<bool> {
+    let mut late: Vec<bool> = Vec::with_capacity(step.graph.nodes.len());
+    for node in &step.graph.nodes {
+        let folds = matches!(node.op, Op::Fold { axes, .. } if axes.time);
+        late.push(folds || node.args.iter().any(|a| late[a.idx()]));
+    }
+    late
 }
 
 /// Groups with more than one member, or with a state that starts at something else than 0 (which `Delay` cannot say) or is

@@ -9,7 +9,8 @@
 mod component;
 
 use crate::net::{Net, Scan, ScanOut};
-use crate::step::{Graph, Op, State, StepFn, Ty, ValId};
+use crate::step::ops::{Fold, Pw};
+use crate::step::{Axes, Graph, Op, State, StepFn, Ty, ValId};
 use component::Components;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,6 +81,7 @@ impl Builder<'_> {
                 let steps = state.delay as isize;
                 self.net.graph.push(Op::Delay { steps }, &[next], ty)
             }
+            Op::Fold { fold, axes } if axes.time => self.over_time(fold, axes, node.args[0]),
             _ => {
                 let args: Vec<ValId> =
                     node.args.iter().map(|a| self.map[a.idx()].expect("operands are in place")).collect();
@@ -90,6 +92,18 @@ impl Builder<'_> {
         made.name = node.name.clone();
         made.span = node.span;
         self.map[val.idx()] = Some(new);
+    }
+
+    /// A fold of all steps; of what does not change with them, each counts.
+    fn over_time(&mut self, fold: Fold, axes: Axes, of: ValId) -> ValId {
+        let x = self.map[of.idx()].expect("operands are in place");
+        let repeated = !self.net.graph.ty(x).time && fold == Fold::Sum;
+        let val = self.net.graph.fold(fold, axes, x);
+        if !repeated {
+            return val;
+        }
+        let steps = self.net.graph.constant(self.net.steps as f64);
+        self.net.graph.pointwise(Pw::Mul, &[val, steps])
     }
 
     fn scan(&mut self, members: &[ValId]) {

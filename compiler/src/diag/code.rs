@@ -95,6 +95,8 @@ codes! {
     E0608 "equation of something that is not a state",
     E0609 "assignment that is lost",
     E0610 "reduction over time inside of a step",
+    E0611 "statistics over all steps inside of a recurrence",
+    E0612 "equation that reads a normalised value",
     E0701 "excitatory population would send negative weights",
     E0702 "inhibitory population would send positive weights",
     E0703 "cycle without delay",

@@ -56,6 +56,7 @@ pub(super) fn adjoint(
             give(0, Some(c), &tys[0]);
         }
         Op::Repeat { times } => give(0, Some(sum_blocks(v.graph(), d, &tys[0], *times)), &tys[0]),
+        Op::SumBlocks { times } => give(0, Some(repeated(v.graph(), d, *times)), &tys[0]),
         Op::Straight => give(1, Some(d), &node.ty),
         Op::GradScale => {
             let k = v.value(node.args[1]);
@@ -270,6 +271,16 @@ fn sum_blocks(g: &mut Graph, d: ValId, to: &Ty, times: usize) -> ValId {
     }
     let ty = Ty { shape: to.shape.clone(), ..have };
     g.push(Op::SumBlocks { times }, &[d], ty)
+}
+
+/// Each element for all neighbours that it is the sum of; one number for all elements stays one.
+fn repeated(g: &mut Graph, d: ValId, times: usize) -> ValId {
+    let ty = g.ty(d).clone();
+    if ty.shape.is_empty() {
+        return d;
+    }
+    let shape = vec![ty.width() * times];
+    g.push(Op::Repeat { times }, &[d], Ty { shape, ..ty })
 }
 
 /// The value with a time axis.

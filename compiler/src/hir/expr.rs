@@ -108,6 +108,8 @@ pub enum ExprKind {
         /// Of what.
         value: Box<Expr>,
     },
+    /// Zero mean and unit variance over samples.
+    Normalise(Box<Norm>),
     /// Constant in the backward pass.
     Detach(Box<Expr>),
     /// Value of the first, gradient of the second.
@@ -148,6 +150,24 @@ pub enum ExprKind {
     },
     /// In an `init`: index along a logical axis (0: post `i`, 1: pre `j`).
     Iota(usize),
+}
+
+/// `(value - mean) / sqrt(variance + eps)`, with statistics of the batch in training and running ones otherwise (Ioffe and
+/// Szegedy 2015). A statistic is of equally many neighbouring neurons: of a channel, or of one neuron.
+#[derive(Clone, Debug)]
+pub struct Norm {
+    /// What is normalised; a number without unit, of the population's shape or scalar.
+    pub value: Expr,
+    /// Running mean: a tensor that is not trained, `[channels]` or `[neurons]`.
+    pub mean: ParamId,
+    /// Running variance (unbiased), of the same shape.
+    pub variance: ParamId,
+    /// Statistics of all steps together rather than of each.
+    pub over_time: bool,
+    /// Share of the new statistics in the running ones at each update.
+    pub momentum: f64,
+    /// Added to the variance.
+    pub eps: f64,
 }
 
 /// A statement of a population's step.

@@ -29,6 +29,7 @@ impl Expr {
                 vec![a, b]
             }
             ExprKind::Reduce { value, .. } => vec![value],
+            ExprKind::Normalise(norm) => vec![&norm.value],
             ExprKind::Let { value, body, .. } => vec![value, body],
             ExprKind::Custom { args, forward, backward, .. } => {
                 args.iter().chain([forward.as_ref()]).chain(backward).collect()

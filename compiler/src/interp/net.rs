@@ -7,9 +7,10 @@ use super::scan;
 use super::value::{Array, Extent};
 use crate::net::taint;
 use crate::net::{Net, Scan, ScanOut};
-use crate::step::{Graph, Op, StepFn, ValId};
+use crate::step::{Graph, Node, Op, StepFn, ValId};
 use snn_runtime::abi::SCALARS;
 use snn_runtime::pool::FlushDenormals;
+use std::collections::BTreeMap;
 
 /// What a net or step reads: a full batch of `shards * shard_batch` samples, padded.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +77,7 @@ impl<N: Number> NetRun<'_, N> {
                     let body =
                         Frame { graph: &self.net.scans[k].body, taint: &taint.bodies[k], mode, env: &env };
                     let recorded = mode.frozen.map(|base| base.bodies[k].as_slice());
-                    let run = run_scan(&self.net.scans[k], &args, &[], &body, recorded)?;
+                    let run = run_scan(&self.net.scans[k], &args, &body, recorded)?;
                     (outs[k], bodies[k]) = (run.outs, run.body);
                     outs[k][0].clone()
                 }
@@ -105,15 +106,11 @@ pub(super) fn scan_of(graph: &Graph, node: ValId) -> usize {
 fn run_scan<N: Number>(
     scan: &Scan,
     operands: &[&Array<N>],
-    params: &[Array<N>],
     body: &Frame<N>,
     recorded: Option<&[Vec<Array<N>>]>,
 ) -> Result<scan::Run<N>, String> {
     scan::run(scan, operands, body.env.extent, body.mode.record, None, |t, at, args| {
-        match body.graph.nodes[at].op {
-            Op::Param(k) => Ok(params[k].clone()),
-            _ => body.value(at, args, t, recorded.map(|steps| steps[t].as_slice())),
-        }
+        body.value(at, args, t, recorded.map(|steps| steps[t].as_slice()))
     })
 }
 
@@ -140,8 +137,38 @@ pub fn step<N: Number>(
     let body = Frame { graph: &scan.body, taint: &taint, mode, env: &env };
     let recorded = mode.frozen.map(|base| base.bodies[0].as_slice());
     let operands: Vec<&Array<N>> = inputs.inputs.iter().collect();
-    let run = run_scan(&scan, &operands, inputs.params, &body, recorded)?;
+    // A fold of all steps is known when its operand has been made at all of them.
+    let mut known: BTreeMap<usize, Array<N>> = BTreeMap::new();
+    let over_time = |node: &Node| matches!(node.op, Op::Fold { axes, .. } if axes.time);
+    for at in (0..scan.body.nodes.len()).filter(|at| over_time(&scan.body.nodes[*at])) {
+        let node = &scan.body.nodes[at];
+        let of = Scan { outs: vec![ScanOut::Each(node.args[0])], ..scan.clone() };
+        let run = run_step(&of, &operands, inputs.params, &body, recorded, &known)?;
+        known.insert(at, node::value(node, &[&run.outs[0]], &env, 0));
+    }
+    let run = run_step(&scan, &operands, inputs.params, &body, recorded, &known)?;
     Ok(Results { values: run.outs, bodies: vec![run.body] })
+}
+
+/// The scan of a step, with the values of folds of all steps; those that are not known yet count as 0.
+fn run_step<N: Number>(
+    scan: &Scan,
+    operands: &[&Array<N>],
+    params: &[Array<N>],
+    body: &Frame<N>,
+    recorded: Option<&[Vec<Array<N>>]>,
+    known: &BTreeMap<usize, Array<N>>,
+) -> Result<scan::Run<N>, String> {
+    scan::run(scan, operands, body.env.extent, body.mode.record, None, |t, at, args| {
+        let node = &body.graph.nodes[at];
+        match node.op {
+            Op::Param(k) => Ok(params[k].clone()),
+            Op::Fold { axes, .. } if axes.time => {
+                Ok(known.get(&at).cloned().unwrap_or_else(|| body.env.zeros(&node.ty)))
+            }
+            _ => body.value(at, args, t, recorded.map(|steps| steps[t].as_slice())),
+        }
+    })
 }
 
 /// See [`super::graph_values`].

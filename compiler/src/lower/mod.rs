@@ -5,6 +5,7 @@ mod fragment;
 mod init;
 mod integrate;
 mod job;
+mod norm;
 mod optimizer;
 mod population;
 
@@ -12,5 +13,7 @@ pub(crate) use expr::with_index;
 pub use init::{Activity, init_values};
 pub(crate) use job::traces_read;
 pub use job::{JobValues, job_values};
+pub(crate) use norm::STATISTIC;
+pub use norm::statistics;
 pub use optimizer::update;
 pub use population::{output_name, step};

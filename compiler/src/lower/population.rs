@@ -3,15 +3,15 @@
 use super::expr::{Scope, expr};
 use super::{fragment, integrate};
 use crate::hir::constant::{self, ConstEnv};
-use crate::hir::{self, ExprKind, LocalId, PopId, StateId, StmtKind, TraceRef};
+use crate::hir::{self, ExprKind, LocalId, ParamId, PopId, StateId, StmtKind, TraceRef};
 use crate::step::ops::Pw;
 use crate::step::{Graph, Input, Op, Param, State, StepFn, Ty, ValId};
 use std::collections::BTreeMap;
 
 /// One step of a model, for steps of length `env.dt`. Every state, spike train, emission and `let` is an output by
-/// [`output_name`]; `mask` is the last input.
-pub fn step(model: &hir::Model, env: &ConstEnv) -> StepFn {
-    let mut b = Builder::new(model, *env);
+/// [`output_name`]; `mask` is the last input. In `training` normalisations use the batch, else what trainings left.
+pub fn step(model: &hir::Model, env: &ConstEnv, training: bool) -> StepFn {
+    let mut b = Builder::new(model, *env, training);
     for pop in 0..model.populations.len() {
         b.population(PopId(pop as u32));
     }
@@ -48,7 +48,9 @@ struct Waiting {
 pub(super) struct Builder<'m> {
     pub(super) model: &'m hir::Model,
     env: ConstEnv,
-    graph: Graph,
+    /// What differs between training and everything else.
+    pub(super) training: bool,
+    pub(super) graph: Graph,
     locals: BTreeMap<LocalId, ValId>,
     /// `let`s of bodies, as formulas for the equations.
     pub(super) formulas: BTreeMap<LocalId, &'m hir::Expr>,
@@ -57,7 +59,7 @@ pub(super) struct Builder<'m> {
     /// Value of each state at this point of the step.
     pub(super) states: Vec<ValId>,
     prev: Vec<ValId>,
-    next: Vec<State>,
+    pub(super) next: Vec<State>,
     fired: Vec<Option<ValId>>,
     emitted: Vec<Option<ValId>>,
     done: Vec<bool>,
@@ -68,11 +70,13 @@ pub(super) struct Builder<'m> {
     waiting: Vec<Waiting>,
     /// What arrives at each port that was read.
     ports: BTreeMap<(PopId, usize), ValId>,
-    outputs: Vec<(String, ValId)>,
+    pub(super) outputs: Vec<(String, ValId)>,
+    /// Operand and value of each normalisation, by its running mean.
+    pub(super) normalised: BTreeMap<ParamId, (ValId, ValId)>,
 }
 
 impl<'m> Builder<'m> {
-    fn new(model: &'m hir::Model, env: ConstEnv) -> Builder<'m> {
+    fn new(model: &'m hir::Model, env: ConstEnv, training: bool) -> Builder<'m> {
         let n = model.populations.len();
         let mut inputs: Vec<Input> = model
             .inputs
@@ -91,6 +95,7 @@ impl<'m> Builder<'m> {
         let mut b = Builder {
             model,
             env,
+            training,
             graph: Graph::default(),
             locals: BTreeMap::new(),
             formulas: BTreeMap::new(),
@@ -108,6 +113,7 @@ impl<'m> Builder<'m> {
             waiting: Vec::new(),
             ports: BTreeMap::new(),
             outputs: Vec::new(),
+            normalised: BTreeMap::new(),
         };
         b.add_states();
         b
@@ -125,7 +131,7 @@ impl<'m> Builder<'m> {
     }
 
     /// A state that keeps its value until `next` is set.
-    fn new_state(&mut self, name: &str, init: ValId, delay: usize, ty: Ty) -> ValId {
+    pub(super) fn new_state(&mut self, name: &str, init: ValId, delay: usize, ty: Ty) -> ValId {
         let idx = self.next.len();
         let val = self.graph.push(Op::Prev(idx), &[], ty.clone());
         self.graph.nodes[val.idx()].name = format!("{name}@before");
@@ -162,7 +168,12 @@ impl<'m> Builder<'m> {
         self.finish_population(id, pop, counter);
     }
 
-    fn state_of(&self, prev: ValId) -> usize {
+    /// Steps of a presentation.
+    pub(super) fn steps(&self) -> usize {
+        self.env.steps
+    }
+
+    pub(super) fn state_of(&self, prev: ValId) -> usize {
         let Op::Prev(state) = self.graph.node(prev).op else { unreachable!("a Prev") };
         state
     }
@@ -313,7 +324,7 @@ impl<'m> Builder<'m> {
         val
     }
 
-    fn param(&mut self, idx: usize) -> ValId {
+    pub(super) fn param(&mut self, idx: usize) -> ValId {
         if let Some(val) = self.params[idx] {
             return val;
         }
@@ -389,6 +400,7 @@ impl<'m> Scope for Builder<'m> {
         match &e.kind {
             ExprKind::StepIndex => self.graph.push(Op::StepIndex, &[], Ty::SCALAR),
             ExprKind::Param(p) => self.param(p.idx()),
+            ExprKind::Normalise(norm) => self.normalise(norm, e.shape.iter().product()),
             ExprKind::State(s) => self.states[s.idx()],
             ExprKind::Fired(p) => match self.fired[p.idx()] {
                 Some(val) => val,

@@ -19,7 +19,7 @@ pub mod segments;
 pub(crate) mod taint;
 pub mod verify;
 
-use crate::step::{Graph, Input, Param, State, ValId};
+use crate::step::{Graph, Input, Node, Op, Param, State, ValId};
 
 /// A presentation.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +45,14 @@ pub struct Net {
     /// How the presentation is cut, if the backward pass makes the forward pass again. Then weight gradients are summed
     /// segment by segment, from the last to the first, in each from 0 on.
     pub segments: Option<segments::Segments>,
+}
+
+impl Net {
+    /// Whether a scan folds over samples at each step. Then all samples go from step to step together: there is one shard.
+    pub fn folds_samples_in_time(&self) -> bool {
+        let over_samples = |node: &Node| matches!(node.op, Op::Fold { axes, .. } if axes.batch);
+        self.scans.iter().any(|scan| scan.body.nodes.iter().any(over_samples))
+    }
 }
 
 /// A state of the optimizer for one parameter.
@@ -87,7 +95,8 @@ pub enum Sink {
 pub struct Scan {
     /// `h`, `h'` (its adjoint).
     pub name: String,
-    /// One step. No `Op::Param`, `Op::Slot`, `Op::Outer`, `Op::Last`, `Op::Delay`, `Op::Scan`, and no `Fold` over time or batch in it.
+    /// One step. No `Op::Param`, `Op::Slot`, `Op::Outer`, `Op::Last`, `Op::Delay`, `Op::Scan`, and no `Fold` over time in it; one over samples only
+    /// in a net of one shard.
     pub body: Graph,
     /// States. `init` depends only on operands without time axis and constants.
     pub states: Vec<State>,

@@ -28,6 +28,9 @@ pub fn verify(net: &Net) -> Result<(), String> {
     };
     graph(&net.graph, &place)?;
     bodies(net)?;
+    if net.shards != 1 && net.folds_samples_in_time() {
+        return Err(format!("a scan folds over samples, which are in {} shards", net.shards));
+    }
     segments(net)?;
     sinks(net, &slots)
 }

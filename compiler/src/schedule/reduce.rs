@@ -32,6 +32,35 @@ pub(super) fn columns(l: &Layout, fold: Fold, src: &Place, dst: &Place, domain: 
     Stmt::FoldColumns { fold, rows, width, src, dst: l.access(dst, domain) }
 }
 
+/// In a time loop: along neurons, then along the samples of the only shard.
+pub(super) fn of_step(
+    l: &mut Layout,
+    fold: Fold,
+    axes: Axes,
+    src: &Place,
+    dst: &Place,
+    body: &mut Vec<Stmt>,
+) {
+    let ty = Ty { time: false, ..src.ty.clone() };
+    let rows = l.rows(&ty, false);
+    let mut src = src.clone();
+    if axes.index {
+        let domain = Domain { time: true, batch: ty.batch, rows, width: src.width(), flat: false };
+        let of_rows = match axes.batch {
+            true => l.value("sums of rows", &Ty { shape: Vec::new(), ..ty }, true),
+            false => dst.clone(),
+        };
+        body.push(columns(l, fold, &src, &of_rows, &domain));
+        src = of_rows;
+    }
+    if axes.batch {
+        let width = src.width();
+        let from = Access { row: width, col: 1, ..l.step_block(&src) };
+        let to = Access { col: 1, ..l.step_block(dst) };
+        body.push(Stmt::FoldRows { fold, rows, width, src: from, dst: to });
+    }
+}
+
 fn partial(s: &mut Scheduler, val: ValId) -> Place {
     let place = s.layout.partial(&name_of(s.net, val), s.net.graph.ty(val));
     s.partials.insert(val, place.clone());

@@ -217,8 +217,8 @@ impl ScanBuilder<'_, '_> {
 
     /// Values that stay the same, first values of states, sums at 0.
     fn before_loop(&mut self, body: &mut Vec<Stmt>) {
-        for item in &self.before.items {
-            self.item(item, body);
+        for item in std::mem::take(&mut self.before.items) {
+            self.item(&item, body);
         }
         let l = &self.s.layout;
         let states = self.scan.states.iter().zip(&self.states);
@@ -293,8 +293,8 @@ impl ScanBuilder<'_, '_> {
 
     fn of_step(&mut self) -> Vec<Stmt> {
         let mut body = Vec::new();
-        for item in &self.steps.items {
-            self.item(item, &mut body);
+        for item in std::mem::take(&mut self.steps.items) {
+            self.item(&item, &mut body);
         }
         self.sums_of_statements(&mut body);
         let l = &self.s.layout;
@@ -305,7 +305,7 @@ impl ScanBuilder<'_, '_> {
         body
     }
 
-    fn item(&self, item: &Item, body: &mut Vec<Stmt>) {
+    fn item(&mut self, item: &Item, body: &mut Vec<Stmt>) {
         match item {
             Item::Nest(domain, works) => {
                 let vals: Vec<ValId> = works
@@ -317,7 +317,7 @@ impl ScanBuilder<'_, '_> {
                     .collect();
                 body.push(self.nest(domain.clone(), &vals));
             }
-            Item::Single(Work::Value(val)) => body.push(self.single(*val)),
+            Item::Single(Work::Value(val)) => self.single(*val, body),
             Item::Single(_) => unreachable!("bodies have values only"),
         }
     }
@@ -352,17 +352,18 @@ impl ScanBuilder<'_, '_> {
         b.finish()
     }
 
-    fn single(&self, val: ValId) -> Stmt {
+    fn single(&mut self, val: ValId, body: &mut Vec<Stmt>) {
         let node = self.scan.body.node(val);
-        let l = &self.s.layout;
         let (dst, args) =
             (&self.places[&val], node.args.iter().map(|a| self.places[a].clone()).collect::<Vec<_>>());
-        let rows = l.rows(&node.ty, false);
-        let domain = |width| Domain { time: true, batch: node.ty.batch, rows, width, flat: false };
-        match &node.op {
-            Op::Fold { fold, .. } => reduce::columns(l, *fold, &args[0], dst, &domain(args[0].width())),
-            _ => statement::of_rows(l, node, &args, dst, &domain(node.ty.width())),
+        if let Op::Fold { fold, axes } = node.op {
+            reduce::of_step(&mut self.s.layout, fold, axes, &args[0], dst, body);
+            return;
         }
+        let l = &self.s.layout;
+        let (rows, width) = (l.rows(&node.ty, false), node.ty.width());
+        let domain = Domain { time: true, batch: node.ty.batch, rows, width, flat: false };
+        body.push(statement::of_rows(l, node, &args, dst, &domain));
     }
 
     /// Sums over the steps, and further copies of sequences, of values that no nest makes.

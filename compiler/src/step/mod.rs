@@ -13,6 +13,9 @@
 //! the first `delay` steps it is `init`, a value that depends on no time, input or state. All `Prev` are read before
 //! any `next` is written. A delayed projection is a state with `init` 0 and its delay.
 //!
+//! **Folds over time in a step.** A `Fold` along time is the same at every step: it is of the operand at all steps. The operand
+//! depends on no state that depends on the fold.
+//!
 //! **Randomness.** `Op::Random` draws row by row from the stream `(key of the call, stream, step, sample)`, so that no order
 //! of evaluation can change it.
 //!

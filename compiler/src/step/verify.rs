@@ -140,7 +140,7 @@ fn allowed(node: &Node, place: &Place) -> Result<(), String> {
         Op::Param(_) => matches!(kind, Kind::Step | Kind::Net),
         Op::Prev(_) => matches!(kind, Kind::Step | Kind::Body),
         Op::Scalar(_) | Op::StepIndex | Op::Random { .. } => kind != Kind::Fragment,
-        Op::Fold { axes, .. } if kind == Kind::Body => !axes.batch && !axes.time,
+        Op::Fold { axes, .. } if kind == Kind::Body => !axes.time,
         Op::Iota(_) => false,
         _ => true,
     };
@@ -202,6 +202,10 @@ fn expected(graph: &Graph, node: &Node, args: &[&Ty], place: &Place) -> Result<T
             ([k], [n]) => Ty::tensor(&[*k, *n]),
             _ => return Err(format!("multiplies {} by {}", args[0], args[1])),
         },
+        // In a step everything is of one step, and the fold is of all of them.
+        Op::Fold { axes, .. } if place.kind == Kind::Step && axes.time => {
+            Ty { time: false, ..folded(&Ty { time: true, ..args[0].clone() }, *axes)? }
+        }
         Op::Fold { axes, .. } => folded(args[0], *axes)?,
         Op::Last => Ty { time: false, ..with_time(args[0], true)? },
         Op::AtLast => Ty { time: true, ..with_time(args[0], false)? },

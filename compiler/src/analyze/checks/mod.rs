@@ -9,6 +9,7 @@ mod dale;
 mod delay;
 mod linear;
 mod lost;
+mod norm;
 mod refractory;
 mod silent;
 mod solver;
@@ -46,6 +47,7 @@ enum Check {
 pub(super) const RULES: &[Rule] = &[
     Rule { codes: &[Code::E0603, Code::E0604], after_errors: true, check: Check::Model(solver::check) },
     Rule { codes: &[Code::E0609], after_errors: false, check: Check::Model(lost::check) },
+    Rule { codes: &[Code::E0611, Code::E0612], after_errors: true, check: Check::Model(norm::check) },
     Rule { codes: &[Code::E0607], after_errors: true, check: Check::Model(refractory::check) },
     Rule { codes: &[Code::E0701, Code::E0702], after_errors: true, check: Check::Model(dale::check) },
     Rule { codes: &[Code::E0703], after_errors: true, check: Check::Model(cycle::check) },

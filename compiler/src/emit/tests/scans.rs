@@ -252,3 +252,43 @@ fn recurrent_training_nets_agree() {
         }
     }
 }
+
+/// Samples of the only shard are folded at each step: of a state, of what stays the same, and into a state without samples.
+#[test]
+fn folds_over_samples_in_time_agree() {
+    for (fold, width) in [(Fold::Sum, 1), (Fold::Sum, 3), (Fold::Max, 8), (Fold::Min, 3)] {
+        for (index, reverse) in [(false, false), (true, false), (false, true), (true, true)] {
+            let mut net = net(6, 5, 1);
+            let (x, still) = (input(&mut net, &ty("tb", &[width])), input(&mut net, &ty("b", &[width])));
+            let of = ty("b", &[width]);
+            let mut g = Graph::default();
+            let x_t = g.push(Op::Input(0), &[], of.clone());
+            let still_t = g.push(Op::Input(1), &[], of.clone());
+            let before = g.push(Op::Prev(0), &[], of.clone());
+            let axes = Axes { time: false, batch: true, index };
+            let of_before = g.fold(fold, axes, before);
+            let v = g.pointwise(Pw::Add, &[before, x_t]);
+            let of_all = g.fold(fold, axes, v);
+            let of_still = g.fold(fold, axes, still_t);
+            let tenth = g.constant(0.1);
+            let small = g.pointwise(Pw::Mul, &[tenth, of_all]);
+            let next = g.pointwise(Pw::Sub, &[v, small]);
+            let one = g.ty(of_all).clone();
+            let running = g.push(Op::Prev(1), &[], one.clone());
+            let kept = g.pointwise(Pw::Mul, &[running, tenth]);
+            let kept = g.pointwise(Pw::Add, &[kept, of_before]);
+            let running = g.pointwise(Pw::Add, &[kept, of_still]);
+            let init = g.constant(0.25);
+            let states = vec![state("v", init, next, 1, &of), state("m", init, running, 1, &one)];
+            let outs = vec![
+                ScanOut::Each(next),
+                ScanOut::Each(of_all),
+                ScanOut::Sum(of_before),
+                ScanOut::Each(of_still),
+                ScanOut::Final(1),
+            ];
+            add(&mut net, g, states, outs, &[x, still], reverse);
+            check(&net);
+        }
+    }
+}

@@ -90,6 +90,15 @@ fn other(expr: &Expr, names: &Names) -> String {
         ExprKind::Reduce { op, over, value } => {
             format!("{}({}, over = {})", reduce_name(*op), one(value), over_name(*over))
         }
+        ExprKind::Normalise(norm) => format!(
+            "normalise({}, mean = {}, variance = {}, over = {}, momentum = {}, eps = {})",
+            one(&norm.value),
+            self::name(&ExprKind::Param(norm.mean), names),
+            self::name(&ExprKind::Param(norm.variance), names),
+            if norm.over_time { "time" } else { "step" },
+            number(norm.momentum),
+            number(norm.eps)
+        ),
         ExprKind::Custom { name, params, args, forward, grad, backward } => {
             let bound: Vec<_> = params
                 .iter()

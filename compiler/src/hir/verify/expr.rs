@@ -1,6 +1,6 @@
 //! Rules for expressions.
 
-use super::super::{Expr, ExprKind, LocalId, Model, Over, PopId, ReduceOp, StmtKind, TraceRef, Unit};
+use super::super::{Expr, ExprKind, LocalId, Model, Norm, Over, PopId, ReduceOp, StmtKind, TraceRef, Unit};
 use super::ensure;
 use crate::step::ops::Pw;
 use std::collections::BTreeSet;
@@ -124,6 +124,7 @@ impl<'a> Scope<'a> {
                 let param = model.params.get(id.idx()).ok_or_else(|| format!("no param {}", id.0))?;
                 of(expr, param.unit, &param.shape)
             }
+            ExprKind::Normalise(norm) => self.norm(expr, norm),
             ExprKind::State(id) | ExprKind::Trace(_, TraceRef::State(id)) => {
                 let state = model.states.get(id.idx()).ok_or_else(|| format!("no state {}", id.0))?;
                 of(expr, state.unit, &population(state.pop)?.shape)
@@ -152,6 +153,20 @@ impl<'a> Scope<'a> {
         }
     }
 
+    /// Both statistics are there, as many of each, and none is trained.
+    fn norm(&self, expr: &Expr, norm: &Norm) -> Result<(), String> {
+        super::same_unit(&norm.value, Unit::NONE)?;
+        super::fits(&norm.value, &expr.shape)?;
+        ensure(expr.unit == Unit::NONE, || format!("a normalised {}", expr.unit))?;
+        let neurons = expr.shape.iter().product::<usize>();
+        for id in [norm.mean, norm.variance] {
+            let param = self.model.params.get(id.idx()).ok_or_else(|| format!("no param {}", id.0))?;
+            let fits = matches!(param.shape[..], [n] if n > 0 && neurons.is_multiple_of(n));
+            ensure(fits && !param.trained, || format!("{} is no statistic of {neurons}", param.name))?;
+        }
+        Ok(())
+    }
+
     /// Every kind stands where it has a meaning.
     fn placed(&self, expr: &Expr) -> Result<(), String> {
         let place = self.place;
@@ -162,6 +177,7 @@ impl<'a> Scope<'a> {
             ExprKind::Fired(id) | ExprKind::Port(id, _) => place == Place::Body(*id),
             ExprKind::Emit(_) | ExprKind::Trace(..) | ExprKind::Input(_) => is_activity,
             ExprKind::MatVec(..) | ExprKind::Delayed { .. } => is_activity,
+            ExprKind::Normalise(_) => is_body,
             ExprKind::StepIndex => is_body || is_activity,
             ExprKind::Random { .. } => is_body || is_activity || matches!(place, Place::Init { .. }),
             ExprKind::Iota(_) => matches!(place, Place::Init { .. }),

@@ -3,8 +3,8 @@
 use super::generator::{self, Dice, SHARD_BATCH, SHARDS, STEPS};
 use super::*;
 use crate::interp::{Extent, Mode, step};
-use crate::step::ops::Pw;
-use crate::step::{State, StepFn};
+use crate::step::ops::{Fold, Pw};
+use crate::step::{Axes, State, StepFn};
 
 const EXTENT: Extent = Extent { steps: STEPS, shard_batch: SHARD_BATCH, shards: SHARDS };
 
@@ -70,4 +70,48 @@ fn a_delayed_neuron_as_step_and_as_net() {
     for seed in 0..4 {
         check_step(&of, seed);
     }
+}
+
+/// A value minus its mean over all steps and samples, of a state and of an input that stays.
+#[test]
+fn a_fold_of_all_steps_is_known_at_each() {
+    let mut g = Graph::default();
+    let all = ty("b", &[4]);
+    let (x, still) = (g.push(Op::Input(0), &[], all.clone()), g.push(Op::Input(1), &[], all.clone()));
+    let v = g.push(Op::Prev(0), &[], all.clone());
+    let half = g.constant(0.5);
+    let kept = g.pointwise(Pw::Mul, &[v, half]);
+    let next = g.pointwise(Pw::Add, &[kept, x]);
+    let mut outputs = vec![("h.v".to_string(), next)];
+    for (name, val) in [("moving", next), ("still", still)] {
+        let op = Op::Fold { fold: Fold::Sum, axes: Axes { time: true, batch: true, index: false } };
+        let sum = g.push(op, &[val], Ty::tensor(&[4]));
+        let rest = g.pointwise(Pw::Sub, &[val, sum]);
+        let square = g.pointwise(Pw::Mul, &[rest, sum]);
+        outputs.push((name.to_string(), square));
+    }
+    let zero = g.constant(0.0);
+    let inputs = ["tb", "b"].map(|axes| Input { name: axes.into(), ty: ty(axes, &[4]), spikes: false });
+    let of = StepFn {
+        inputs: inputs.to_vec(),
+        params: vec![],
+        states: vec![State { name: "h.v".into(), init: zero, next, delay: 1, ty: all }],
+        outputs,
+        graph: g,
+    };
+    assert_eq!(crate::step::verify::verify(&of), Ok(()));
+    let (net, values) = generator::net(&of);
+    assert_eq!(crate::net::verify::verify(&net), Ok(()));
+    let mut dice = Dice(7);
+    let inputs: Vec<Array<f64>> = of.inputs.iter().map(|i| dice.array(&i.ty)).collect();
+    let inputs = Inputs { inputs: &inputs, params: &[], slots: &[] };
+    let stepped = step(&of, EXTENT, &inputs, &CALL, &Mode::default()).unwrap();
+    let run = run(&net, &inputs, &CALL);
+    for (direct, val) in stepped.values.iter().zip(values) {
+        let of_net = run.values[val.idx()].widened(&direct.ty, STEPS);
+        // The sum of what stays is made by a product.
+        let near = direct.data.iter().zip(&of_net.data).all(|(a, b)| (a - b).abs() < 1e-9);
+        assert!(near, "{of}\n{net}");
+    }
+    assert_eq!(net.scans.len(), 1);
 }

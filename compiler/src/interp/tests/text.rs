@@ -205,6 +205,13 @@ fn mistakes_in_nets_are_found() {
     check_net(|n| n.outputs[3].sink = Sink::Slot(1), "output w: goes to Slot(1), which does not exist");
     check_net(|n| n.outputs[2].sink = Sink::Grad(0), "output w: Grad(0) is written twice");
     check_net(|n| n.slots[0].param = 3, "slot m names parameter 3");
+    check_net(
+        |n| {
+            let axes = Axes { batch: true, ..Axes::default() };
+            n.scans[0].body.push(Op::Fold { fold: Fold::Sum, axes }, &[ValId(2)], ty("", &[2]));
+        },
+        "a scan folds over samples, which are in 3 shards",
+    );
     let fold = |time| Op::Fold { fold: Fold::Sum, axes: Axes { time, ..Axes::default() } };
     check_net(
         |n| n.graph.nodes[5].op = fold(true),
