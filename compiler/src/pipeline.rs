@@ -102,11 +102,14 @@ pub fn net(
 ) -> Result<Staged, String> {
     let env = ConstEnv { dt: job.dt, steps: job.steps };
     let training = matches!(purpose, Purpose::Train | Purpose::Gradient { .. });
-    let step = step::passes::run(lower::step(model, &env, training));
+    let mut step = step::passes::run(lower::step(model, &env, training));
     let mut wanted = wanted(model, job, purpose);
     if purpose == Purpose::Train {
         let names = step.outputs.iter().map(|(name, _)| name);
         wanted.extend(names.filter(|name| name.starts_with(lower::STATISTIC)).cloned());
+    }
+    if !training && let Some(folded) = step::passes::threshold::run(&step, &wanted) {
+        step = step::passes::run(folded);
     }
     debug_assert_eq!(step::verify::verify(&step), Ok(()));
     let (mut net, traces) = cluster::net(&step, &wanted, job.steps);

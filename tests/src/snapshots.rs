@@ -5,7 +5,7 @@ use libtest_mimic::{Failed, Trial};
 use snn_compiler::pipeline::{Stage, emit_text};
 use snnc::load::load;
 
-/// Stages of the smallest example, and the training net of the digits.
+/// Stages of the smallest example, the evaluation net of a normalised membrane, and the training net of the digits.
 pub fn trials() -> Vec<Trial> {
     let mut list = Vec::new();
     for (stage, name) in Stage::ALL {
@@ -13,6 +13,8 @@ pub fn trials() -> Vec<Trial> {
             list.push(trial("examples/01_lif.snn", "01_lif", stage, name));
         }
     }
+    // A normalised membrane in an evaluation: what is left of it in the loop is a product and a comparison.
+    list.push(trial("tests/suite/norm/membrane.snn", "mpbn", Stage::Net, "net"));
     list.push(trial("examples/digits.snn", "digits", Stage::Adjoint, "adjoint"));
     list
 }

@@ -7,6 +7,7 @@ pub mod cse;
 pub mod dce;
 pub mod fold;
 pub mod simplify;
+pub mod threshold;
 
 use crate::step::{Graph, Op, StepFn, ValId};
 
