@@ -101,7 +101,8 @@ pub fn net(
     strict: bool,
 ) -> Result<Staged, String> {
     let env = ConstEnv { dt: job.dt, steps: job.steps };
-    let step = step::passes::run(lower::step(model, &env));
+    let training = matches!(purpose, Purpose::Train | Purpose::Gradient { .. });
+    let step = step::passes::run(lower::step(model, &env, training));
     debug_assert_eq!(step::verify::verify(&step), Ok(()));
     let wanted = wanted(model, job, purpose);
     let (mut net, traces) = cluster::net(&step, &wanted, job.steps);

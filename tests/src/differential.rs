@@ -6,7 +6,7 @@ use snn_compiler::hir::{Job, JobKind};
 use snn_compiler::interp::{self, Array, Call, Inputs, Number};
 use snn_compiler::net::{Net, Sink};
 use snn_compiler::pipeline::{self, DataFacts, Options, Purpose};
-use snn_compiler::step::{Op, Ty, ValId};
+use snn_compiler::step::{Ty, ValId};
 use snn_runtime::abi::{SCALARS, Scalar};
 use snn_runtime::data::Dataset;
 use snn_runtime::engine::{self, Engine, SectionTimes, Weights};
@@ -149,7 +149,7 @@ fn sums_weights(net: &Net, val: ValId) -> bool {
     let mut stack = vec![val];
     while let Some(val) = stack.pop() {
         let node = net.graph.node(val);
-        if matches!(node.op, Op::Outer) && node.args.iter().all(|a| net.graph.ty(*a).time) {
+        if node.op.is_weight_gradient() && node.args.iter().all(|a| net.graph.ty(*a).time) {
             return true;
         }
         if !std::mem::replace(&mut seen[val.idx()], true) {

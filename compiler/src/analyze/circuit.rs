@@ -419,8 +419,16 @@ fn learn<'a>(cx: &mut Cx<'a>, level: usize, learn: &'a ast::Learn) -> Expr {
     if !is_known {
         return poison(span);
     }
-    let param =
-        hir::Param { name, shape: own.clone(), unit: Unit::NONE, bounds, init, trained: !learn.fixed, span };
+    let param = hir::Param {
+        name,
+        shape: own.clone(),
+        windows: false,
+        unit: Unit::NONE,
+        bounds,
+        init,
+        trained: !learn.fixed,
+        span,
+    };
     let id = init::add_param(cx, param, None, bound);
     Expr { kind: ExprKind::Param(id), unit: cx.model.params[id.idx()].unit, shape: own, span }
 }

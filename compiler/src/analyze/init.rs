@@ -36,7 +36,7 @@ pub(super) fn first_value<'a>(
 pub(super) fn by_default(cx: &mut Cx, span: Span, draw: Draw) -> hir::Init {
     let std = (2.0 / draw.fan_in.max(1) as f64).sqrt();
     let (shape, stream) = (draw.shape, draw.stream);
-    let kind = ExprKind::Random { gaussian: true, stream };
+    let kind = ExprKind::Random { gaussian: true, stream, once: false };
     let random = Expr { kind, unit: Unit::NONE, shape, span };
     let value = pointwise::make(cx, Pw::Mul, vec![number(std, span), random], span);
     let support = support::range(&value);
@@ -179,7 +179,7 @@ fn illegal(e: &Expr, in_statistic: bool) -> Option<(Span, &'static str)> {
         ExprKind::State(_) | ExprKind::Port(..) | ExprKind::Fired(_) | ExprKind::StepIndex => {
             return Some((e.span, "another value at every step"));
         }
-        ExprKind::Delayed { .. } | ExprKind::MatVec(..) => {
+        ExprKind::Delayed { .. } | ExprKind::MatVec(..) | ExprKind::Slide { .. } => {
             return Some((e.span, "not known before training"));
         }
         ExprKind::Const(_) | ExprKind::Pointwise(..) | ExprKind::Reduce { over: Over::Batch, .. } => {}

@@ -18,6 +18,7 @@ mod pointwise;
 mod projection;
 mod reset;
 mod scope;
+mod spatial;
 mod step;
 mod support;
 mod target;

@@ -178,6 +178,7 @@ fn learn<'a>(cx: &mut Cx<'a>, pop: PopId, scope: &mut Scope<'a>, learn: &'a ast:
     let param = hir::Param {
         name,
         shape: own.clone(),
+        windows: false,
         unit: Unit::NONE,
         bounds,
         init: first,

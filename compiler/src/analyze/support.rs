@@ -40,7 +40,7 @@ pub(super) fn range_in(expr: &Expr, env: &mut Env) -> Bounds {
         ExprKind::Steps => between(1.0, f64::INFINITY),
         ExprKind::Scalar(Scalar::Progress) => UNIT_INTERVAL,
         ExprKind::Scalar(_) => POSITIVE,
-        ExprKind::Fired(_) => UNIT_INTERVAL,
+        ExprKind::Fired(_) | ExprKind::Training => UNIT_INTERVAL,
         ExprKind::Random { gaussian: false, .. } => UNIT_INTERVAL,
         ExprKind::Local(id) => env.local(*id),
         ExprKind::Param(id) => env.param(*id),
@@ -49,7 +49,9 @@ pub(super) fn range_in(expr: &Expr, env: &mut Env) -> Bounds {
         | ExprKind::Detach(value)
         | ExprKind::StraightThrough(value, _)
         | ExprKind::GradScale(value, _) => range_in(value, env),
-        ExprKind::Delayed { value, .. } => hull(range_in(value, env), point(0.0)),
+        ExprKind::Slide { weight: None, value, .. } | ExprKind::Delayed { value, .. } => {
+            hull(range_in(value, env), point(0.0))
+        }
         ExprKind::Reduce { op, over, value } => reduce(*op, *over, value, env),
         ExprKind::Let { local, value, body } => {
             let bound = vec![(*local, range_in(value, env))];
@@ -61,6 +63,7 @@ pub(super) fn range_in(expr: &Expr, env: &mut Env) -> Bounds {
             bind(bound, env, |env| range_in(forward, env))
         }
         ExprKind::MatVec(..)
+        | ExprKind::Slide { .. }
         | ExprKind::Random { .. }
         | ExprKind::State(_)
         | ExprKind::Port(..)
@@ -239,7 +242,7 @@ mod tests {
         expr(ExprKind::Pointwise(op, args))
     }
     fn random(gaussian: bool) -> Expr {
-        expr(ExprKind::Random { gaussian, stream: "w".into() })
+        expr(ExprKind::Random { gaussian, stream: "w".into(), once: false })
     }
     /// `-log(1 - random())`
     fn exponential() -> Expr {

@@ -85,6 +85,7 @@ codes! {
     E0504 "data and model differ in shape",
     E0505 "index out of range",
     E0506 "number of classes differs from number of outputs",
+    E0507 "image and windows do not fit",
     E0601 "equation without `integrate`",
     E0602 "unknown solver",
     E0603 "`integrate exact` needs linear equations",

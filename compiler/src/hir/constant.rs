@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn what_runs_has_no_value() {
-        let random = expr(ExprKind::Random { gaussian: false, stream: "w".into() });
+        let random = expr(ExprKind::Random { gaussian: false, stream: "w".into(), once: false });
         assert_eq!(eval(&pw(Pw::Exp, vec![random]), &ENV), None);
     }
 

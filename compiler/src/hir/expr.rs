@@ -2,8 +2,10 @@
 
 use super::{InputId, LocalId, ParamId, PopId, StateId, Unit};
 use crate::source::Span;
+use crate::step::Slide;
 use crate::step::ops::{Fold, Pw};
 use snn_runtime::abi::Scalar;
+use snn_runtime::windows::Windows;
 
 /// An expression.
 #[derive(Clone, Debug)]
@@ -68,6 +70,8 @@ pub enum ExprKind {
     Steps,
     /// A number of the training run.
     Scalar(Scalar),
+    /// `training`: 1 in a training, 0 in evaluations and simulations.
+    Training,
     /// A parameter.
     Param(ParamId),
     /// A state of the population at this point of its step.
@@ -99,6 +103,18 @@ pub enum ExprKind {
     Repeat(Box<Expr>),
     /// `w * x`: `[post, pre]` by all index axes of `x` flattened, to `[post]` or to the shape given.
     MatVec(Box<Expr>, Box<Expr>),
+    /// A convolution (`slide` is `Conv`, with weights `[out, in / groups, height, width]`), or a mean or maximum of windows: an image to
+    /// one of `over.channels[1]` channels.
+    Slide {
+        /// Which.
+        slide: Slide,
+        /// Over what.
+        over: Windows,
+        /// The image.
+        value: Box<Expr>,
+        /// The weights of a convolution.
+        weight: Option<Box<Expr>>,
+    },
     /// A reduction.
     Reduce {
         /// How.
@@ -145,6 +161,8 @@ pub enum ExprKind {
         gaussian: bool,
         /// Names the stream; unique in the model for each place of the program.
         stream: String,
+        /// In a body: the same at every step of a presentation.
+        once: bool,
     },
     /// In an `init`: index along a logical axis (0: post `i`, 1: pre `j`).
     Iota(usize),

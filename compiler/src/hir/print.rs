@@ -230,5 +230,7 @@ fn projection(model: &Model, projection: &Projection, names: &Names) -> String {
     let weight = weight.map_or(String::new(), |param| format!(", weight {}", param.name));
     let target = target.map_or("?", |p| &p.name);
     let delay = expr(&projection.delay, names);
-    format!("projection {source} -> {target}.{port}: {}{weight}, delay {delay}", projection.kind)
+    let over =
+        projection.over.map_or(String::new(), |over| format!(" {}", crate::step::print::windows(&over)));
+    format!("projection {source} -> {target}.{port}: {}{over}{weight}, delay {delay}", projection.kind)
 }

@@ -11,6 +11,7 @@ impl Expr {
             | ExprKind::StepIndex
             | ExprKind::Steps
             | ExprKind::Scalar(_)
+            | ExprKind::Training
             | ExprKind::Param(_)
             | ExprKind::State(_)
             | ExprKind::Fired(_)
@@ -29,6 +30,9 @@ impl Expr {
                 vec![a, b]
             }
             ExprKind::Reduce { value, .. } => vec![value],
+            ExprKind::Slide { value, weight, .. } => {
+                weight.iter().map(AsRef::as_ref).chain([value.as_ref()]).collect()
+            }
             ExprKind::Let { value, body, .. } => vec![value, body],
             ExprKind::Custom { args, forward, backward, .. } => {
                 args.iter().chain([forward.as_ref()]).chain(backward).collect()

@@ -10,6 +10,7 @@ mod net;
 mod node;
 mod number;
 mod scan;
+mod slide;
 mod tangent;
 #[cfg(test)]
 mod tests;

@@ -9,11 +9,11 @@ use super::mode::{Frame, Mode, custom_slopes, plus, surrogate_slope};
 use super::net::{Inputs, NetRun, Results, scan_of};
 use super::node::{self, Env, operands};
 use super::number::{Number, pw};
-use super::scan;
 use super::value::Array;
+use super::{scan, slide};
 use crate::net::taint;
 use crate::step::ops::{Fold, Pw};
-use crate::step::{Axes, Node, Op};
+use crate::step::{Axes, Node, Op, Slide};
 use snn_runtime::pool::FlushDenormals;
 
 impl<N: Number> NetRun<'_, N> {
@@ -79,10 +79,16 @@ fn of_node<N: Number>(
             })
         }
         Op::Spike { surrogate: Some(s), .. } => times(&surrogate_slope(frame.graph, *s, args[0], env), 0),
-        Op::MatMul { .. } | Op::Outer => {
+        Op::MatMul { .. }
+        | Op::Outer
+        | Op::Slide { slide: Slide::Conv | Slide::ConvToImage | Slide::ConvToWeights, .. } => {
             plus(&linear(&[tangents[0], args[1]]), &linear(&[args[0], tangents[1]]))
         }
-        Op::Fold { fold: Fold::Sum, .. }
+        Op::Slide { slide: Slide::Max, over } => slide::pick(&node.ty, over, args[0], tangents[0], env),
+        // Its image only says where the result goes.
+        Op::Slide { slide: Slide::MaxToImage, .. } => linear(&[args[0], tangents[1]]),
+        Op::Slide { .. }
+        | Op::Fold { fold: Fold::Sum, .. }
         | Op::Delay { .. }
         | Op::Last
         | Op::AtLast

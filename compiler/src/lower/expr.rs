@@ -59,6 +59,12 @@ pub(super) fn expr(scope: &mut dyn Scope, e: &hir::Expr) -> ValId {
             let x = with_index(scope.graph(), x, pre);
             scope.graph().matmul(x, w, false)
         }
+        ExprKind::Slide { slide, over, value, weight } => {
+            let mut args = vec![expr(scope, value)];
+            args[0] = with_index(scope.graph(), args[0], over.width_in());
+            args.extend(weight.as_ref().map(|w| expr(scope, w)));
+            scope.graph().slide(*slide, *over, &args)
+        }
         ExprKind::Reduce { op, over, value } => {
             if let Some(number) = scope.statistic(*op, *over, value) {
                 return number;

@@ -18,6 +18,7 @@ struct InitScope<'a> {
     graph: Graph,
     env: ConstEnv,
     locals: BTreeMap<LocalId, ValId>,
+    /// As stored.
     shape: Vec<usize>,
     activity: Option<&'a mut dyn Activity>,
 }
@@ -34,7 +35,7 @@ pub fn init_values(
         graph: Graph::default(),
         env,
         locals: BTreeMap::new(),
-        shape: param.shape.clone(),
+        shape: stored_shape(param),
         activity,
     };
     let val = expr(&mut scope, &param.init.value);
@@ -107,11 +108,11 @@ impl Scope for InitScope<'_> {
         panic!("lower: samples in an initializer")
     }
     fn leaf(&mut self, e: &hir::Expr) -> ValId {
-        let ty = Ty::tensor(&stored_shape(&self.shape));
+        let ty = Ty::tensor(&self.shape);
         match &e.kind {
-            ExprKind::Random { gaussian, stream } => {
+            ExprKind::Random { gaussian, stream, .. } => {
                 let stream = snn_runtime::rng::stream(stream);
-                self.graph.push(Op::Random { gaussian: *gaussian, stream }, &[], ty)
+                self.graph.push(Op::Random { gaussian: *gaussian, stream, once: false }, &[], ty)
             }
             ExprKind::Iota(axis) => self.graph.push(Op::Iota(*axis), &[], ty),
             other => panic!("lower: {other:?} in an initializer"),

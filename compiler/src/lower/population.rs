@@ -9,9 +9,9 @@ use crate::step::{Graph, Input, Op, Param, State, StepFn, Ty, ValId};
 use std::collections::BTreeMap;
 
 /// One step of a model, for steps of length `env.dt`. Every state, spike train, emission and `let` is an output by
-/// [`output_name`]; `mask` is the last input.
-pub fn step(model: &hir::Model, env: &ConstEnv) -> StepFn {
-    let mut b = Builder::new(model, *env);
+/// [`output_name`]; `mask` is the last input. `training`: what the name says in the model.
+pub fn step(model: &hir::Model, env: &ConstEnv, training: bool) -> StepFn {
+    let mut b = Builder::new(model, *env, training);
     for pop in 0..model.populations.len() {
         b.population(PopId(pop as u32));
     }
@@ -48,6 +48,8 @@ struct Waiting {
 pub(super) struct Builder<'m> {
     pub(super) model: &'m hir::Model,
     env: ConstEnv,
+    /// Whether this is the step of a training.
+    training: bool,
     graph: Graph,
     locals: BTreeMap<LocalId, ValId>,
     /// `let`s of bodies, as formulas for the equations.
@@ -72,7 +74,7 @@ pub(super) struct Builder<'m> {
 }
 
 impl<'m> Builder<'m> {
-    fn new(model: &'m hir::Model, env: ConstEnv) -> Builder<'m> {
+    fn new(model: &'m hir::Model, env: ConstEnv, training: bool) -> Builder<'m> {
         let n = model.populations.len();
         let mut inputs: Vec<Input> = model
             .inputs
@@ -91,6 +93,7 @@ impl<'m> Builder<'m> {
         let mut b = Builder {
             model,
             env,
+            training,
             graph: Graph::default(),
             locals: BTreeMap::new(),
             formulas: BTreeMap::new(),
@@ -295,7 +298,7 @@ impl<'m> Builder<'m> {
             .model
             .params
             .iter()
-            .map(|p| Param { name: p.name.clone(), shape: stored_shape(&p.shape), trained: p.trained })
+            .map(|p| Param { name: p.name.clone(), shape: stored_shape(p), trained: p.trained })
             .collect();
         StepFn { graph: self.graph, inputs: self.inputs, params, states: self.next, outputs: self.outputs }
     }
@@ -318,7 +321,7 @@ impl<'m> Builder<'m> {
             return val;
         }
         let param = &self.model.params[idx];
-        let val = self.graph.push(Op::Param(idx), &[], Ty::tensor(&stored_shape(&param.shape)));
+        let val = self.graph.push(Op::Param(idx), &[], Ty::tensor(&stored_shape(param)));
         self.graph.nodes[val.idx()].name = param.name.clone();
         self.params[idx] = Some(val);
         val
@@ -338,10 +341,11 @@ impl<'m> Builder<'m> {
     }
 }
 
-/// Index axes as stored: matrices `[pre, post]`, everything else flat.
-pub(super) fn stored_shape(shape: &[usize]) -> Vec<usize> {
-    match shape {
+/// Index axes as stored: matrices `[pre, post]`, weights of windows `[taps, out]`, everything else flat.
+pub(super) fn stored_shape(param: &hir::Param) -> Vec<usize> {
+    match param.shape.as_slice() {
         [] => vec![],
+        [out, taps @ ..] if param.windows => vec![taps.iter().product(), *out],
         [post, pre] => vec![*pre, *post],
         other => vec![other.iter().product()],
     }
@@ -388,6 +392,7 @@ impl<'m> Scope for Builder<'m> {
     fn leaf(&mut self, e: &hir::Expr) -> ValId {
         match &e.kind {
             ExprKind::StepIndex => self.graph.push(Op::StepIndex, &[], Ty::SCALAR),
+            ExprKind::Training => self.graph.constant(if self.training { 1.0 } else { 0.0 }),
             ExprKind::Param(p) => self.param(p.idx()),
             ExprKind::State(s) => self.states[s.idx()],
             ExprKind::Fired(p) => match self.fired[p.idx()] {
@@ -412,11 +417,11 @@ impl<'m> Scope for Builder<'m> {
                 }
             }
             ExprKind::Delayed { value, delay } => self.delayed_value(value, delay),
-            ExprKind::Random { gaussian, stream } => {
+            ExprKind::Random { gaussian, stream, once } => {
                 let stream = snn_runtime::rng::stream(stream);
                 let shape = if e.shape.is_empty() { vec![] } else { vec![e.shape.iter().product()] };
                 let ty = Ty { time: false, batch: true, shape };
-                self.graph.push(Op::Random { gaussian: *gaussian, stream }, &[], ty)
+                self.graph.push(Op::Random { gaussian: *gaussian, stream, once: *once }, &[], ty)
             }
             other => panic!("lower: {other:?} in a step"),
         }

@@ -87,7 +87,7 @@ pub enum Sink {
 pub struct Scan {
     /// `h`, `h'` (its adjoint).
     pub name: String,
-    /// One step. No `Op::Param`, `Op::Slot`, `Op::Outer`, `Op::Last`, `Op::Delay`, `Op::Scan`, and no `Fold` over time or batch in it.
+    /// One step. No `Op::Param`, `Op::Slot`, gradients of weights, `Op::Last`, `Op::Delay`, `Op::Scan`, and no `Fold` over time or batch in it.
     pub body: Graph,
     /// States. `init` depends only on operands without time axis and constants.
     pub states: Vec<State>,

@@ -32,9 +32,17 @@ pub type ConvFn = unsafe extern "C" fn(
 /// Multiplications below which setting up the blocked product costs more than it saves, as in `matmul`.
 const SMALL: usize = 512;
 
+/// Columns of a product that are enough: of smaller images there are several at once.
+const COLUMNS: usize = 256;
+
+/// Floats that a thread holds from call to call: patches and results of some images.
+pub fn scratch_floats(over: &Windows) -> usize {
+    let columns = over.positions().max(COLUMNS);
+    (over.taps() + over.channels[1] / over.groups) * columns
+}
+
 thread_local! {
-    /// The patches of an image.
-    static PATCHES: RefCell<Vec<f32>> = RefCell::default();
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
 macro_rules! entry {
@@ -59,14 +67,14 @@ macro_rules! entry {
         ) {
             let over = Windows::unpacked([channels, size, kernel, stride, padding, groups]);
             let rows = Rows { rows: rows as usize, a: (a, a_rs as isize), b: (b, b_rs as isize), c: (c, c_rs as isize) };
-            PATCHES.with_borrow_mut(|patches| {
-                let mut conv = Conv { over, patches, product: $product };
+            SCRATCH.with_borrow_mut(|scratch| {
+                let mut conv = Conv { over, scratch, product: $product };
                 // SAFETY: the caller's promise.
                 unsafe {
                     match part {
                         0 => conv.forward(rows),
-                        1 => conv.to_image(rows),
-                        _ => conv.to_weights(rows),
+                        1 => conv.back_to_image(rows),
+                        _ => conv.sum_weights(rows),
                     }
                 }
             });
@@ -108,24 +116,40 @@ struct Rows {
     c: (*mut f32, isize),
 }
 
-impl Rows {
-    /// Row `r` of A, of `len` floats.
-    ///
-    /// # Safety
-    /// It is there.
-    unsafe fn of_a<'a>(&self, r: usize, len: usize) -> &'a [f32] {
-        // SAFETY: the caller's promise.
-        unsafe { std::slice::from_raw_parts(self.a.0.offset(r as isize * self.a.1), len) }
-    }
+/// What lasts from call to call.
+#[derive(Default)]
+struct Scratch {
+    /// Patches of some images: for each tap a row of what it covers in all windows of the first image, then of the second …
+    patches: Vec<f32>,
+    /// Results of some images in the same order of columns: a row for each channel.
+    results: Vec<f32>,
 }
 
 struct Conv<'a> {
     over: Windows,
-    patches: &'a mut Vec<f32>,
+    scratch: &'a mut Scratch,
     product: unsafe fn(&Product),
 }
 
+/// Some rows in a row, of one group.
+#[derive(Clone, Copy)]
+struct Part {
+    first: usize,
+    rows: usize,
+    group: usize,
+}
+
 impl Conv<'_> {
+    /// Calls `f` with all rows and groups, so many rows at once that products are not too narrow.
+    fn each_part(&mut self, rows: usize, mut f: impl FnMut(&mut Self, Part)) {
+        let at_once = (COLUMNS / self.over.positions().max(1)).max(1);
+        for first in (0..rows).step_by(at_once) {
+            for group in 0..self.over.groups {
+                f(self, Part { first, rows: at_once.min(rows - first), group });
+            }
+        }
+    }
+
     /// Channels of the result and taps of a group.
     fn group(&self) -> (usize, usize) {
         (self.over.channels[1] / self.over.groups, self.over.taps())
@@ -136,144 +160,184 @@ impl Conv<'_> {
     unsafe fn forward(&mut self, rows: Rows) {
         let (positions, (channels, taps)) = (self.over.positions(), self.group());
         let all = self.over.channels[1];
-        for r in 0..rows.rows {
-            // SAFETY: a row of A.
-            let image = unsafe { rows.of_a(r, self.over.width_in()) };
-            for g in 0..self.over.groups {
-                let patches = self.gather(image, g);
-                // SAFETY: weights of a group stand in its columns, its results in its rows; the patches are there.
-                unsafe {
-                    (self.product)(&Product {
-                        m: channels,
-                        k: taps,
-                        n: positions,
-                        a: rows.b.0.add(g * channels),
-                        a_rs: 1,
-                        a_cs: all as isize,
-                        b: patches,
-                        b_rs: positions as isize,
-                        b_cs: 1,
-                        c: rows.c.0.offset(r as isize * rows.c.1).add(g * channels * positions),
-                        c_rs: positions as isize,
-                        c_cs: 1,
-                        accumulate: false,
-                    });
-                }
-            }
-        }
-    }
-
-    /// # Safety
-    /// As [`snn_conv_fast`].
-    unsafe fn to_image(&mut self, rows: Rows) {
-        let (positions, (channels, taps)) = (self.over.positions(), self.group());
-        let all = self.over.channels[1];
-        let is_pointwise = self.over.is_pointwise();
-        self.patches.resize(taps * positions, 0.0);
-        for r in 0..rows.rows {
-            // SAFETY: a row of C.
-            let image = unsafe {
-                std::slice::from_raw_parts_mut(rows.c.0.offset(r as isize * rows.c.1), self.over.width_in())
-            };
-            let of_group = image.len() / self.over.groups;
-            for (g, image) in image.chunks_mut(of_group).enumerate() {
-                let c = if is_pointwise { image.as_mut_ptr() } else { self.patches.as_mut_ptr() };
-                // SAFETY: as in `forward`; the patches are as large as they were made.
-                unsafe {
-                    (self.product)(&Product {
-                        m: taps,
-                        k: channels,
-                        n: positions,
-                        a: rows.b.0.add(g * channels),
-                        a_rs: all as isize,
-                        a_cs: 1,
-                        b: rows.a.0.offset(r as isize * rows.a.1).add(g * channels * positions),
-                        b_rs: positions as isize,
-                        b_cs: 1,
-                        c,
-                        c_rs: positions as isize,
-                        c_cs: 1,
-                        accumulate: false,
-                    });
-                }
-                if !is_pointwise {
-                    self.scatter(image);
-                }
-            }
-        }
-    }
-
-    /// # Safety
-    /// As [`snn_conv_fast`].
-    unsafe fn to_weights(&mut self, rows: Rows) {
-        let (positions, (channels, taps)) = (self.over.positions(), self.group());
-        let all = self.over.channels[1];
-        for r in 0..rows.rows {
-            // SAFETY: a row of A.
-            let image = unsafe { rows.of_a(r, self.over.width_in()) };
-            for g in 0..self.over.groups {
-                let patches = self.gather(image, g);
-                // SAFETY: as in `forward`.
-                unsafe {
-                    (self.product)(&Product {
-                        m: taps,
-                        k: positions,
-                        n: channels,
-                        a: patches,
-                        a_rs: positions as isize,
-                        a_cs: 1,
-                        b: rows.b.0.offset(r as isize * rows.b.1).add(g * channels * positions),
-                        b_rs: 1,
-                        b_cs: positions as isize,
-                        c: rows.c.0.add(g * channels),
-                        c_rs: all as isize,
-                        c_cs: 1,
-                        accumulate: r > 0,
-                    });
-                }
-            }
-        }
-    }
-
-    /// The patches of a group of an image: for each tap a row of what it covers in all windows.
-    fn gather(&mut self, image: &[f32], group: usize) -> *const f32 {
-        let of_group = image.len() / self.over.groups;
-        let image = &image[group * of_group..][..of_group];
-        if self.over.is_pointwise() {
-            return image.as_ptr();
-        }
-        self.patches.resize(self.over.taps() * self.over.positions(), 0.0);
-        let [stride, width] = [self.over.stride[1], self.over.size[1]];
-        each_line(&self.over, |at, line| match line {
-            None => self.patches[at].fill(0.0),
-            Some(Line { before, inside, from }) => {
-                let to = &mut self.patches[at];
-                to[..before].fill(0.0);
-                to[before + inside..].fill(0.0);
-                let (to, from) = (&mut to[before..before + inside], &image[from..]);
-                debug_assert!(inside == 0 || (inside - 1) * stride < width);
-                match stride {
-                    1 => to.copy_from_slice(&from[..inside]),
-                    _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, from)| *to = *from),
+        self.each_part(rows.rows, |conv, part| {
+            let columns = part.rows * positions;
+            // SAFETY: weights of a group stand in its columns, its results in its rows; the patches are there.
+            unsafe {
+                let patches = conv.gather(rows.a, part);
+                let of_row = |r: usize| {
+                    let row = rows.c.0.offset((part.first + r) as isize * rows.c.1);
+                    row.add(part.group * channels * positions)
+                };
+                conv.scratch.results.resize(channels * columns, 0.0);
+                let c = if part.rows == 1 { of_row(0) } else { conv.scratch.results.as_mut_ptr() };
+                (conv.product)(&Product {
+                    m: channels,
+                    k: taps,
+                    n: columns,
+                    a: rows.b.0.add(part.group * channels),
+                    a_rs: 1,
+                    a_cs: all as isize,
+                    b: patches,
+                    b_rs: columns as isize,
+                    b_cs: 1,
+                    c,
+                    c_rs: columns as isize,
+                    c_cs: 1,
+                    accumulate: false,
+                });
+                if part.rows > 1 {
+                    for (at, line) in conv.scratch.results.chunks(positions).enumerate() {
+                        let to = of_row(at % part.rows).add(at / part.rows * positions);
+                        std::slice::from_raw_parts_mut(to, positions).copy_from_slice(line);
+                    }
                 }
             }
         });
-        self.patches.as_ptr()
     }
 
-    /// Adds the patches of a group to where they come from, tap after tap.
-    fn scatter(&self, image: &mut [f32]) {
+    /// # Safety
+    /// As [`snn_conv_fast`].
+    unsafe fn back_to_image(&mut self, rows: Rows) {
+        let (positions, (channels, taps)) = (self.over.positions(), self.group());
+        let (all, of_group) = (self.over.channels[1], self.over.width_in() / self.over.groups);
+        self.each_part(rows.rows, |conv, part| {
+            let columns = part.rows * positions;
+            // SAFETY: as in `forward`; the patches are as large as they were made.
+            unsafe {
+                let image = |r: usize| {
+                    let row = rows.c.0.offset((part.first + r) as isize * rows.c.1);
+                    std::slice::from_raw_parts_mut(row.add(part.group * of_group), of_group)
+                };
+                let is_direct = conv.over.is_pointwise() && part.rows == 1;
+                conv.scratch.patches.resize(taps * columns, 0.0);
+                let b = conv.results(rows.a, part);
+                (conv.product)(&Product {
+                    m: taps,
+                    k: channels,
+                    n: columns,
+                    a: rows.b.0.add(part.group * channels),
+                    a_rs: all as isize,
+                    a_cs: 1,
+                    b,
+                    b_rs: columns as isize,
+                    b_cs: 1,
+                    c: if is_direct { image(0).as_mut_ptr() } else { conv.scratch.patches.as_mut_ptr() },
+                    c_rs: columns as isize,
+                    c_cs: 1,
+                    accumulate: false,
+                });
+                if !is_direct {
+                    (0..part.rows).for_each(|r| conv.scatter(image(r), r, columns));
+                }
+            }
+        });
+    }
+
+    /// # Safety
+    /// As [`snn_conv_fast`].
+    unsafe fn sum_weights(&mut self, rows: Rows) {
+        let (positions, (channels, taps)) = (self.over.positions(), self.group());
+        let all = self.over.channels[1];
+        self.each_part(rows.rows, |conv, part| {
+            let columns = part.rows * positions;
+            // SAFETY: as in `forward`.
+            unsafe {
+                let (patches, b) = (conv.gather(rows.a, part), conv.results(rows.b, part));
+                (conv.product)(&Product {
+                    m: taps,
+                    k: columns,
+                    n: channels,
+                    a: patches,
+                    a_rs: columns as isize,
+                    a_cs: 1,
+                    b,
+                    b_rs: 1,
+                    b_cs: columns as isize,
+                    c: rows.c.0.add(part.group * channels),
+                    c_rs: all as isize,
+                    c_cs: 1,
+                    accumulate: part.first > 0,
+                });
+            }
+        });
+    }
+
+    /// The patches of a part of the images.
+    ///
+    /// # Safety
+    /// The rows are images.
+    unsafe fn gather(&mut self, (images, stride): (*const f32, isize), part: Part) -> *const f32 {
+        let of_group = self.over.width_in() / self.over.groups;
+        let columns = part.rows * self.over.positions();
+        self.scratch.patches.resize(self.over.taps() * columns, 0.0);
+        for r in 0..part.rows {
+            // SAFETY: a group of an image.
+            let image = unsafe {
+                let row = images.offset((part.first + r) as isize * stride);
+                std::slice::from_raw_parts(row.add(part.group * of_group), of_group)
+            };
+            if self.over.is_pointwise() && part.rows == 1 {
+                return image.as_ptr();
+            }
+            gather_image(&self.over, image, &mut self.scratch.patches, r, columns);
+        }
+        self.scratch.patches.as_ptr()
+    }
+
+    /// The results of a part, with the columns of its patches.
+    ///
+    /// # Safety
+    /// The rows are results.
+    unsafe fn results(&mut self, (rows, stride): (*const f32, isize), part: Part) -> *const f32 {
+        let (positions, (channels, _)) = (self.over.positions(), self.group());
+        let of_row = |r: usize| {
+            let row = rows.wrapping_offset((part.first + r) as isize * stride);
+            row.wrapping_add(part.group * channels * positions)
+        };
+        if part.rows == 1 {
+            return of_row(0);
+        }
+        self.scratch.results.resize(channels * part.rows * positions, 0.0);
+        for (at, line) in self.scratch.results.chunks_mut(positions).enumerate() {
+            let from = of_row(at % part.rows).wrapping_add(at / part.rows * positions);
+            // SAFETY: a channel of a result.
+            line.copy_from_slice(unsafe { std::slice::from_raw_parts(from, positions) });
+        }
+        self.scratch.results.as_ptr()
+    }
+
+    /// Adds the patches of image `r` of a part to where they come from, tap after tap.
+    fn scatter(&self, image: &mut [f32], r: usize, columns: usize) {
         image.fill(0.0);
         let stride = self.over.stride[1];
-        each_line(&self.over, |at, line| {
+        each_line(&self.over, |tap, at, line| {
             let Some(Line { before, inside, from: to }) = line else { return };
-            let from = &self.patches[at][before..before + inside];
+            let at = tap * columns + r * self.over.positions() + at + before;
+            let from = &self.scratch.patches[at..at + inside];
             match stride {
                 1 => image[to..to + inside].iter_mut().zip(from).for_each(|(to, from)| *to += *from),
                 _ => image[to..].iter_mut().step_by(stride).zip(from).for_each(|(to, from)| *to += *from),
             }
         });
     }
+}
+
+/// The patches of image `r` of a part.
+fn gather_image(over: &Windows, image: &[f32], patches: &mut [f32], r: usize, columns: usize) {
+    let (stride, [_, width]) = (over.stride[1], over.out_size());
+    each_line(over, |tap, at, line| {
+        let at = tap * columns + r * over.positions() + at;
+        let to = &mut patches[at..at + width];
+        let Some(Line { before, inside, from }) = line else { return to.fill(0.0) };
+        to[..before].fill(0.0);
+        to[before + inside..].fill(0.0);
+        let (to, from) = (&mut to[before..before + inside], &image[from..]);
+        match stride {
+            1 => to.copy_from_slice(&from[..inside]),
+            _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, from)| *to = *from),
+        }
+    });
 }
 
 /// A row of windows whose tap covers a row of the image.
@@ -286,10 +350,10 @@ struct Line {
     from: usize,
 }
 
-/// Calls `f` for each tap and row of windows of a group with the place in the patches, and the line if it is not all in the padding.
-fn each_line(over: &Windows, mut f: impl FnMut(std::ops::Range<usize>, Option<Line>)) {
+/// Calls `f` for each tap and row of windows of a group with the tap, the first window, and the line if it is not all in the padding.
+fn each_line(over: &Windows, mut f: impl FnMut(usize, usize, Option<Line>)) {
     let [height, width] = over.out_size();
-    let mut at = 0;
+    let mut tap = 0;
     for channel in 0..over.channels[0] / over.groups {
         for ky in 0..over.kernel[0] {
             for kx in 0..over.kernel[1] {
@@ -302,9 +366,9 @@ fn each_line(over: &Windows, mut f: impl FnMut(std::ops::Range<usize>, Option<Li
                         inside: across.len(),
                         from: (channel * over.size[0] + row) * over.size[1] + first,
                     });
-                    f(at..at + width, line);
-                    at += width;
+                    f(tap, y * width, line);
                 }
+                tap += 1;
             }
         }
     }
@@ -412,7 +476,8 @@ mod tests {
 
     #[test]
     fn parts_are_what_they_are_defined_as() {
-        let rows = 3;
+        // Small images are done several at once, and the last ones are fewer.
+        let rows = 19;
         for (at, over) in SHAPES.iter().enumerate() {
             assert!(over.is_valid());
             let seed = 10 * at as u64;

@@ -49,7 +49,7 @@ pub unsafe extern "C" fn snn_pool(
 ) {
     let over = Windows::unpacked([channels, size, kernel, stride, padding, groups]);
     let (image, result) = (over.size[0] * over.size[1], over.positions());
-    let [from, to] = if part % 2 == 0 { [image, result] } else { [result, image] };
+    let [from, to] = if part.is_multiple_of(2) { [image, result] } else { [result, image] };
     let a_len = if part == 3 { image } else { from };
     for r in 0..rows as isize {
         for channel in 0..over.channels[0] {

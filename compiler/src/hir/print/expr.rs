@@ -76,13 +76,19 @@ fn other(expr: &Expr, names: &Names) -> String {
         ExprKind::Steps => "steps".into(),
         ExprKind::Scalar(scalar) => scalar.name().into(),
         ExprKind::Target => "target".into(),
+        ExprKind::Training => "training".into(),
         ExprKind::Iota(0) => "i".into(),
         ExprKind::Iota(1) => "j".into(),
         ExprKind::Iota(axis) => format!("index({axis})"),
-        ExprKind::Random { gaussian, stream } => {
-            format!("{}(stream {stream:?})", if *gaussian { "gaussian" } else { "random" })
+        ExprKind::Random { gaussian, stream, once } => {
+            let name = if *gaussian { "gaussian" } else { "random" };
+            format!("{name}(stream {stream:?}{})", if *once { ", each presentation" } else { "" })
         }
         ExprKind::Delayed { value, delay } => format!("delayed({}, {})", one(value), one(delay)),
+        ExprKind::Slide { slide, over, value, weight } => {
+            let weight = weight.as_ref().map_or(String::new(), |w| format!("{}, ", one(w)));
+            format!("{}({weight}{}; {})", slide.name(), one(value), crate::step::print::windows(over))
+        }
         ExprKind::Repeat(value) => format!("repeat({}, to {:?})", one(value), expr.shape),
         ExprKind::Detach(value) => format!("detach({})", one(value)),
         ExprKind::StraightThrough(a, b) => format!("straight_through({}, {})", one(a), one(b)),

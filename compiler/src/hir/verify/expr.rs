@@ -2,6 +2,7 @@
 
 use super::super::{Expr, ExprKind, LocalId, Model, Over, PopId, ReduceOp, StmtKind, TraceRef, Unit};
 use super::ensure;
+use crate::step::Slide;
 use crate::step::ops::Pw;
 use std::collections::BTreeSet;
 
@@ -161,8 +162,9 @@ impl<'a> Scope<'a> {
             ExprKind::State(id) => self.model.states.get(id.idx()).map(|s| Place::Body(s.pop)) == Some(place),
             ExprKind::Fired(id) | ExprKind::Port(id, _) => place == Place::Body(*id),
             ExprKind::Emit(_) | ExprKind::Trace(..) | ExprKind::Input(_) => is_activity,
-            ExprKind::MatVec(..) | ExprKind::Delayed { .. } => is_activity,
+            ExprKind::MatVec(..) | ExprKind::Slide { .. } | ExprKind::Delayed { .. } => is_activity,
             ExprKind::StepIndex => is_body || is_activity,
+            ExprKind::Training => is_body || place == Place::Trace,
             ExprKind::Random { .. } => is_body || is_activity || matches!(place, Place::Init { .. }),
             ExprKind::Iota(_) => matches!(place, Place::Init { .. }),
             ExprKind::Target => place == Place::Job,
@@ -188,7 +190,9 @@ fn of(expr: &Expr, unit: Unit, shape: &[usize]) -> Result<(), String> {
 fn composed(expr: &Expr) -> Result<(), String> {
     match &expr.kind {
         ExprKind::Dt => of(expr, Unit::TIME, &[]),
-        ExprKind::StepIndex | ExprKind::Steps | ExprKind::Scalar(_) => of(expr, Unit::NONE, &[]),
+        ExprKind::StepIndex | ExprKind::Steps | ExprKind::Scalar(_) | ExprKind::Training => {
+            of(expr, Unit::NONE, &[])
+        }
         ExprKind::Delayed { value, delay } => {
             ensure(delay.unit == Unit::TIME || is_zero(delay), || format!("a delay of {}", delay.unit))?;
             of(expr, value.unit, &value.shape)
@@ -210,6 +214,19 @@ fn composed(expr: &Expr) -> Result<(), String> {
                 format!("weights {:?} from {:?} to {:?}", w.shape, x.shape, expr.shape)
             })?;
             ensure(w.unit.mul(x.unit) == Some(expr.unit), || format!("{} of weights", expr.unit))
+        }
+        ExprKind::Slide { slide, over, value, weight } => {
+            let size = |shape: &[usize]| shape.iter().product::<usize>();
+            let of_weight = weight.as_ref().map_or(Some(value.unit), |w| w.unit.mul(value.unit));
+            let [out, of_group] = [over.channels[1], over.channels[0] / over.groups];
+            let kernel = [out, of_group, over.kernel[0], over.kernel[1]];
+            let fits = over.is_valid()
+                && (*slide == Slide::Conv) == weight.is_some()
+                && weight.as_ref().is_none_or(|w| w.shape == kernel)
+                && size(&value.shape) == over.width_in()
+                && size(&expr.shape) == over.width_out();
+            ensure(fits, || format!("{} {over:?} of {:?}", slide.name(), value.shape))?;
+            ensure(of_weight == Some(expr.unit), || format!("{} of weights", expr.unit))
         }
         ExprKind::Reduce { op, over, value } => {
             let unit = match op {
