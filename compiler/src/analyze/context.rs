@@ -4,6 +4,7 @@
 //! rules leave poison alone. A message about the body of a function or neuron of the standard library is moved to the
 //! place of the user's file that used it, because that is where the cause is.
 
+use super::args::Given;
 use super::circuit::Level;
 use super::declare::{Decl, Declarations};
 use crate::ast;
@@ -47,11 +48,11 @@ pub(super) struct Draw {
 
 /// State of a `param` of a file.
 #[derive(Clone)]
-pub(super) enum FileParam {
+pub(super) enum FileParam<'a> {
     /// Its value is being computed.
     Busy,
     /// Its value.
-    Done(Expr),
+    Done(Given<'a>),
 }
 
 /// The state of the analysis.
@@ -65,7 +66,7 @@ pub(super) struct Cx<'a> {
     /// `-p` values by name.
     pub overrides: BTreeMap<&'a str, &'a ast::Expr>,
     /// Values of `param`s of files, by the place of their names.
-    pub file_params: BTreeMap<Span, FileParam>,
+    pub file_params: BTreeMap<Span, FileParam<'a>>,
     /// What has been completed.
     pub program: hir::Program,
     /// The model that is being built or read.

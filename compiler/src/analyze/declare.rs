@@ -230,6 +230,22 @@ impl<'a> Declarations<'a> {
         self.modules.iter().find(|(name, _, _)| *name == module).map(|(_, _, names)| names)
     }
 
+    /// The declaration or function of the language that a path means where no name of a scope hides it.
+    pub fn meaning(&self, path: &ast::Path) -> Option<Decl<'a>> {
+        let builtin = || match &path.segments[..] {
+            [name] => Decl::builtin(&name.text),
+            _ => None,
+        };
+        self.in_file(path).or_else(builtin).or_else(|| self.in_library(path))
+    }
+
+    /// Names of what is of a kind, the file's own first.
+    pub fn of_kind(&self, kind: &str) -> Vec<&'a str> {
+        let library = self.modules.iter().flat_map(|(_, _, names)| names.values());
+        let all = self.own.values().chain(library);
+        all.filter(|decl| decl.kind() == kind).map(|decl| decl.name()).collect()
+    }
+
     /// All names, for suggestions.
     pub fn names(&self) -> Vec<&'a str> {
         let library = self.modules.iter().flat_map(|(_, _, names)| names.keys());

@@ -14,6 +14,7 @@ mod init;
 mod input;
 mod job;
 mod neuron;
+mod param;
 mod pointwise;
 mod projection;
 mod reset;

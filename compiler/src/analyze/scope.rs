@@ -13,7 +13,7 @@
 //! - Arguments: `args::bind`, then `args::add_params` for the scope of the body.
 //! - Streams of random numbers: `cx.drawing(Draw { stream, shape, .. }, |cx| …)`.
 
-use super::args::Applied;
+use super::args::{Applied, Given};
 use super::circuit;
 use super::context::{Cx, is_poison, leaf, number, poison};
 use super::declare::Decl;
@@ -182,7 +182,7 @@ pub(super) fn lookup<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, path: &'a ast::
     }
     if let Some(decl) = cx.decls.in_file(path).filter(|_| cx.is_user(path.span.file)) {
         cx.used.insert(decl.name_span());
-        return Some(Found::Decl(decl));
+        return Some(declared(cx, decl));
     }
     if rest.is_empty() {
         if let Some(value) = of_language(cx, scope.place, &first.text, path.span) {
@@ -195,6 +195,18 @@ pub(super) fn lookup<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, path: &'a ast::
     let decl = cx.decls.in_file(path).or_else(|| cx.decls.in_library(path))?;
     cx.used.insert(decl.name_span());
     Some(Found::Decl(decl))
+}
+
+/// A declaration of the user's file; a `param` that names a rule is that rule, and one that was refused is poison.
+fn declared<'a>(cx: &mut Cx<'a>, decl: Decl<'a>) -> Found<'a> {
+    let Decl::Param(param) = decl else { return Found::Decl(decl) };
+    let meaning = match super::param::value(cx, param) {
+        Given::Rule(rule) => Meaning::Rule(rule),
+        Given::Value(value) if is_poison(&value) => Meaning::Value(value),
+        Given::Value(_) => return Found::Decl(decl),
+    };
+    let (text, span) = (&param.name.text[..], param.name.span);
+    Found::Name(Name { text, meaning, role: "param", span }, &[])
 }
 
 /// The value of a name of the language; a message and poison if it has none at this place, none if there is no such name.
@@ -265,15 +277,18 @@ pub(super) fn value<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, path: &'a ast::P
     match resolve(cx, scope, path) {
         None => poison(path.span),
         Some(Found::Language(value)) => value,
-        Some(Found::Decl(Decl::Param(param))) => {
-            Expr { span: path.span, ..super::args::file_param(cx, param) }
-        }
+        Some(Found::Decl(Decl::Param(param))) => Expr { span: path.span, ..super::param::number(cx, param) },
         Some(Found::Decl(decl @ Decl::Init(_))) if scope.place == Place::Init => {
             super::call::apply(cx, scope, Applied::new(decl, path.span), &[], path.span)
         }
         Some(Found::Decl(decl)) => {
             cx.wrong_kind(path.span, decl, "a number");
             poison(path.span)
+        }
+        Some(Found::Name(Name { meaning: Meaning::Rule(rule), .. }, []))
+            if scope.place == Place::Init && matches!(rule.decl, Decl::Init(_)) =>
+        {
+            super::call::apply(cx, scope, rule, &[], path.span)
         }
         Some(Found::Name(name, rest)) => name_value(cx, scope.place, &name, rest, path.span),
     }

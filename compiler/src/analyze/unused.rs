@@ -6,7 +6,7 @@ use super::declare::Decl;
 use super::neuron::{self, Group};
 use super::scope::{Meaning, Place, Scope};
 use super::step::Step;
-use super::{args, call, circuit, init, reset};
+use super::{args, call, circuit, init, param, reset};
 use crate::ast::{self, CircuitItemKind, ExprKind, Ident, ItemKind, NeuronItem, StmtKind};
 use crate::diag::Code;
 use crate::hir::Polarity;
@@ -18,7 +18,7 @@ pub(super) fn check<'a>(cx: &mut Cx<'a>, file: &'a ast::File) {
         cx.new_declaration();
         let decl = match &item.kind {
             ItemKind::Param(param) => {
-                args::file_param(cx, param);
+                param::value(cx, param);
                 continue;
             }
             ItemKind::Neuron(d) => Decl::Neuron(d),
