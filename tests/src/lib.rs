@@ -8,5 +8,6 @@ pub mod golden;
 pub mod gradients;
 pub mod memory;
 pub mod snapshots;
+pub mod studies;
 pub mod tidy;
 pub mod updates;

@@ -303,6 +303,7 @@ impl<'a> Runner<'a> {
             threads: self.pool.threads(),
             metrics: Vec::new(),
             text: String::new(),
+            advice: Vec::new(),
             seconds: Default::default(),
             failed: None,
         }

@@ -127,6 +127,7 @@ codes! {
     E0912 "job needs another job first",
     E0913 "interrupted",
     E0914 "memory does not suffice for the training",
+    E0915 "list of a sweep",
     W0201 "name is never used",
     W0601 "time step is large",
     W0701 "population receives nothing",
