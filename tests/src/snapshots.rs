@@ -28,6 +28,7 @@ const EXPLAINED: &[&str] = &[
     "examples/recurrent.snn",
     "examples/simulate_adex.snn",
     "tests/suite/neurons/conventions.snn",
+    "tests/suite/neurons/explained.snn",
 ];
 
 fn explained(file: &'static str) -> Trial {

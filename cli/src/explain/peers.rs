@@ -222,7 +222,11 @@ fn nir(u: &Update) -> Option<(String, Update)> {
     if u.current.is_some() || u.late || rate > 0.0 {
         return None;
     }
-    let end = format!("v_threshold = {}, v_reset = {}) in SI units", short(u.theta), short(v_reset));
+    let end = format!(
+        "v_threshold = {}, v_reset = {}) in SI units, as an equation",
+        short(u.theta),
+        short(v_reset)
+    );
     if rate == 0.0 {
         let other = Update { constant: 0.0, ..u.clone() };
         return Some((format!("IF(r = {}, {end}", short(gain)), other));

@@ -19,25 +19,48 @@ pub fn fire(
     surrogate: Option<&Surrogate>,
 ) -> Text {
     let sign = if strict { ">" } else { ">=" };
+    let (left, right, argument) = compared(words, pop, diff);
+    let at = if strict { "above the threshold only" } else { "at the threshold too" };
+    let slope = match surrogate {
+        Some(s) => format!("the derivative of the spike is that of {} at {argument}", s.text),
+        None => "the spike passes no gradient: it has no surrogate".to_string(),
+    };
+    (format!("fires where {left} {sign} {right}"), vec![at.to_string(), slope])
+}
+
+/// Both sides of the comparison, and what the surrogate is taken of. A scaled membrane is compared as it is: `V >= -55 mV`.
+fn compared(words: &Words, pop: &Population, diff: &Expr) -> (String, String, String) {
+    if let Some(form) = super::linear::linear(diff, &words.env)
+        && let [(Symbol::State(state), scale)] = form.terms[..]
+        && scale > 0.0
+    {
+        let unit = words.model.states[state.idx()].unit;
+        // Without the sum a threshold of 0 would be written -0.
+        let (name, theta) = (words.state(state), 0.0 - form.constant / scale);
+        let level = quantity(theta.abs(), unit);
+        let distance = match theta < 0.0 {
+            true => format!("{name} + {level}"),
+            false => format!("{name} - {level}"),
+        };
+        let argument = match scale == 1.0 && unit == diff.unit {
+            true => distance,
+            false => {
+                let factor = diff.unit.div(unit).map_or(String::new(), |unit| quantity(scale, unit));
+                format!("{factor} ({distance})")
+            }
+        };
+        return (name, quantity(theta, unit), argument);
+    }
     let (left, right) = match &diff.kind {
         ExprKind::Pointwise(Pw::Sub, args) if args.len() == 2 => {
             (words.in_step(pop, &args[0], true), words.in_step(pop, &args[1], true))
         }
         _ => (words.in_step(pop, diff, true), quantity(0.0, diff.unit)),
     };
-    let at = if strict { "above the threshold only" } else { "at the threshold too" };
-    let slope = match surrogate {
-        Some(s) => {
-            let level = if right.contains(" + ") || right.contains(" - ") {
-                format!("({right})")
-            } else {
-                right.clone()
-            };
-            format!("the derivative of the spike is that of {} at {left} - {level}", s.text)
-        }
-        None => "the spike passes no gradient: it has no surrogate".to_string(),
-    };
-    (format!("fires where {left} {sign} {right}"), vec![at.to_string(), slope])
+    let is_sum = right.contains(" + ") || right.contains(" - ");
+    let level = if is_sum { format!("({right})") } else { right.clone() };
+    let argument = format!("{left} - {level}");
+    (left, right, argument)
 }
 
 /// An assignment after `fire`: a reset, if it has the form of one.
@@ -150,11 +173,15 @@ pub fn integrate(
     let name = snn_compiler::hir::print::solver_name(solver);
     let together = if equations.len() > 1 { ", all from their values before" } else { "" };
     if let Some(forms) = updates(stmt, &words.env) {
-        let mut list = linear(words, pop, &forms, fired_before);
-        if let Some((_, lines)) = list.first_mut() {
-            lines.push(format!("this is {} by `{name}` over {h}{together}", written.join(", ")));
+        // One statement: all are read before any is written.
+        let mut texts = linear(words, pop, &forms, fired_before).into_iter();
+        let Some((first, mut lines)) = texts.next() else { return Vec::new() };
+        for (formula, more) in texts {
+            lines.push(formula);
+            lines.extend(more);
         }
-        return list;
+        lines.push(format!("this is {} by `{name}` over {h}{together}", written.join(", ")));
+        return vec![(first, lines)];
     }
     let how = match solver {
         Solver::Euler => format!("x <- x + {h} f(x)"),
