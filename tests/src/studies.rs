@@ -129,6 +129,10 @@ fn sweep_rules() -> Result<(), String> {
     snnc(&["check", &file, "-p", "init=soft"])?.fails_with("E0301")?;
     snnc(&["check", &file, "-p", "rule=0.5"])?.fails_with("E0301")?;
     snnc(&["check", &file, "-p", "init=normal(0, std = x)"])?.fails_with("E0201")?;
+    let list = snnc(&["check", &file, "-p", "init=zeros,ones"])?.fails_with("E0101")?;
+    ensure(list.err.contains("snnc sweep"), || list.err.clone())?;
+    let seed = snnc(&["check", &file, "-p", "seed=3"])?.fails_with("E0206")?;
+    ensure(seed.err.contains("--seed"), || seed.err.clone())?;
     Ok(())
 }
 

@@ -55,7 +55,7 @@ pub fn inspect(runner: &mut Runner) -> Result<JobReport, Failure> {
     let mut weights = Weights::zeroed(ready.engine.program())?;
     runner.initialize(&job, &ready, &mut weights, Some(data))?;
     let samples = &order(job.seed, 0, data.samples)[..batch];
-    let call = first_call(&job, data, batch);
+    let call = first_call(&job, batch);
     let (x, target) = gather(data, samples);
     let inputs = [(INPUT, (&x).into()), ("target", (&target).into())];
     ready.engine.run(&mut weights, &call, &inputs, &mut SectionTimes::default());
@@ -73,12 +73,11 @@ pub fn inspect(runner: &mut Runner) -> Result<JobReport, Failure> {
 }
 
 /// The call of the first batch of the training.
-fn first_call(job: &Job, data: &Dataset, batch: usize) -> Call {
+fn first_call(job: &Job, batch: usize) -> Call {
     let epochs = job.train.as_ref().map_or(1, |train| train.epochs);
     let mut scalars = [0.0; SCALARS];
     scalars[Scalar::Epochs as usize] = epochs as f32;
     scalars[Scalar::Update as usize] = 1.0;
-    debug_assert!(batch <= data.samples);
     Call { key: call_key(job.seed, 0, 0), count: batch, scalars }
 }
 
