@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 /// Functions of the language that work on each value by itself.
 pub(super) const POINTWISE: &[&str] = &[
     "abs", "exp", "log", "sqrt", "tanh", "sigmoid", "sin", "cos", "arctan", "floor", "round", "sign", "relu",
-    "min", "max", "where", "pow", "exprel",
+    "min", "max", "where", "pow", "exprel", "erf",
 ];
 /// The other functions of the language.
 pub(super) const SPECIAL: &[&str] = &[

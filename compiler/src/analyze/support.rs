@@ -127,7 +127,7 @@ fn pointwise(op: Pw, args: &[Expr], env: &mut Env) -> Bounds {
         Pw::Tanh => between(a.low.tanh(), a.high.tanh()),
         Pw::Sigmoid => UNIT_INTERVAL,
         Pw::Exprel => POSITIVE,
-        Pw::Sin | Pw::Cos | Pw::Sign => between(-1.0, 1.0),
+        Pw::Sin | Pw::Cos | Pw::Sign | Pw::Erf => between(-1.0, 1.0),
         Pw::Arctan => between(a.low.atan(), a.high.atan()),
         Pw::Floor => between(a.low.floor(), a.high.floor()),
         Pw::Round => between(a.low.round_ties_even(), a.high.round_ties_even()),

@@ -194,6 +194,16 @@ fn slope(v: &mut dyn Values, op: Pw, x: ValId, this: ValId) -> ValId {
             let below = g.pointwise(Pw::Add, &[one, square]);
             g.pointwise(Pw::Div, &[one, below])
         }
+        Pw::Erf => {
+            // 2 / sqrt(pi) e^(-x^2)
+            let x = v.value(x);
+            let g = v.graph();
+            let square = mul(g, x, x);
+            let less = g.pointwise(Pw::Neg, &[square]);
+            let bell = g.pointwise(Pw::Exp, &[less]);
+            let peak = g.constant(std::f64::consts::FRAC_2_SQRT_PI);
+            mul(g, peak, bell)
+        }
         Pw::Exprel => exprel_slope(v, x, this),
         other => unreachable!("{} has a rule of its own", other.info().name),
     }

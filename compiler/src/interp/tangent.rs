@@ -149,6 +149,7 @@ fn directional<N: Number>(op: Pw, a: &[N; 3], y: N, d: &[N; 3], mixes: bool) -> 
         | Pw::Sin
         | Pw::Cos
         | Pw::Arctan
+        | Pw::Erf
         | Pw::Relu => d[0] * slope(op, a[0], y),
     }
 }
@@ -172,6 +173,7 @@ fn slope<N: Number>(op: Pw, x: N, y: N) -> N {
         Pw::Sin => x.function(Pw::Cos),
         Pw::Cos => -x.function(Pw::Sin),
         Pw::Arctan => one / (one + x * x),
+        Pw::Erf => N::from_f64(std::f64::consts::FRAC_2_SQRT_PI) * (-(x * x)).function(Pw::Exp),
         Pw::Relu => pw(Pw::Lt, &[N::from_f64(0.0), x]),
         other => unreachable!("{} is not a smooth function of one operand", other.info().name),
     }

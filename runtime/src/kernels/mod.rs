@@ -31,6 +31,7 @@ scalar_functions! {
     snn_sin => math::sin, "[`math::sin`] for generated code.";
     snn_cos => math::cos, "[`math::cos`] for generated code.";
     snn_arctan => math::arctan, "[`math::arctan`] for generated code.";
+    snn_erf => math::erf, "[`math::erf`] for generated code.";
 }
 
 /// [`math::pow`] for generated code.
@@ -66,6 +67,7 @@ pub fn symbols(strict: bool) -> Vec<(&'static str, *const u8)> {
         ("snn_sin", snn_sin as *const u8),
         ("snn_cos", snn_cos as *const u8),
         ("snn_arctan", snn_arctan as *const u8),
+        ("snn_erf", snn_erf as *const u8),
         ("snn_pow", snn_pow as *const u8),
     ]
 }

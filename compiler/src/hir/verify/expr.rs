@@ -245,7 +245,7 @@ fn unit_of(op: Pw, args: &[Expr]) -> Result<Option<Unit>, String> {
         Pw::Neg | Pw::Abs | Pw::Relu => Some(a.unit),
         Pw::Floor | Pw::Round => Some(a.unit),
         Pw::Sign | Pw::Not => Some(Unit::NONE),
-        Pw::Exp | Pw::Ln | Pw::Tanh | Pw::Sigmoid | Pw::Exprel | Pw::Sin | Pw::Cos | Pw::Arctan => {
+        Pw::Exp | Pw::Ln | Pw::Tanh | Pw::Sigmoid | Pw::Exprel | Pw::Sin | Pw::Cos | Pw::Arctan | Pw::Erf => {
             plain(a)?;
             Some(Unit::NONE)
         }
