@@ -406,7 +406,8 @@ fn gradcheck() -> Result<(), String> {
     let ran = snnc(&["gradcheck", &file, "--json"])?.expect(0)?;
     let metrics = &ran.json()?["jobs"][0]["metrics"];
     ensure(metrics["f64.x->h.weight"].is_number() && metrics["transpose"].is_number(), || ran.out.clone())?;
-    let bell = small("").replace("tau = 10 ms", "tau = 10 ms, grad = gaussian_bell");
+    let bell = small("").replace("tau = 10 ms", "tau = 10 ms, grad = bell");
+    let bell = format!("surrogate bell {{ derivative(x) = exp(-x^2) }}\n{bell}");
     snnc(&["gradcheck", &folder.file("bell.snn", bell)?])?.fails_with("E0806")?;
     Ok(())
 }
