@@ -57,6 +57,13 @@ pub enum Purpose {
     },
 }
 
+impl Purpose {
+    /// Whether weights are trained: what `training` is in the language.
+    pub fn trains(self) -> bool {
+        matches!(self, Purpose::Train | Purpose::Gradient { .. })
+    }
+}
+
 /// Rows (samples times steps) of a shard of which the sequences of a layer stay in the second-level cache (784-512-512-10: 100 steps
 /// train in 96 ms with 400 rows, in 114 with 1600).
 const ROWS: usize = 400;
@@ -101,7 +108,7 @@ pub fn net(
     strict: bool,
 ) -> Result<Staged, String> {
     let env = ConstEnv { dt: job.dt, steps: job.steps };
-    let step = step::passes::run(lower::step(model, &env));
+    let step = step::passes::run(lower::step(model, &env, purpose.trains()));
     debug_assert_eq!(step::verify::verify(&step), Ok(()));
     let wanted = wanted(model, job, purpose);
     let (mut net, traces) = cluster::net(&step, &wanted, job.steps);
@@ -159,7 +166,7 @@ fn outputs(
 ) -> bool {
     let env = ConstEnv { dt: job.dt, steps: job.steps };
     let mut named = Vec::new();
-    let mut values = lower::job_values(net, traces, model, env, target_width);
+    let mut values = lower::job_values(net, traces, model, env, target_width, purpose.trains());
     let loss = job.loss.as_ref().filter(|_| !matches!(purpose, Purpose::Simulate));
     if let Some(loss) = loss {
         named.push(("loss".to_string(), values.loss(loss)));

@@ -5,7 +5,7 @@ use libtest_mimic::{Failed, Trial};
 use snn_compiler::pipeline::{Stage, emit_text};
 use snnc::load::load;
 
-/// Stages of the smallest example, and the training net of the digits.
+/// Stages of the smallest example, the training net of the digits, a step that differs between training and evaluation.
 pub fn trials() -> Vec<Trial> {
     let mut list = Vec::new();
     for (stage, name) in Stage::ALL {
@@ -14,6 +14,8 @@ pub fn trials() -> Vec<Trial> {
         }
     }
     list.push(trial("examples/digits.snn", "digits", Stage::Adjoint, "adjoint"));
+    // The step of an evaluation: without the rectifier, which is in training only.
+    list.push(trial("tests/suite/neurons/mpr_if.snn", "mpr_if", Stage::Step, "step"));
     list
 }
 

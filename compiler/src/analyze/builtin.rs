@@ -4,7 +4,7 @@ use super::call::is_pointwise;
 use super::context::{Cx, is_poison, leaf, number, poison};
 use super::declare::list;
 use super::scope::{self, Place, Scope};
-use super::{expr, pointwise, unit};
+use super::{expr, layers, pointwise, unit};
 use crate::ast;
 use crate::diag::Code;
 use crate::diag::suggest::closest;
@@ -38,6 +38,9 @@ pub(super) fn call<'a>(
     let over = args.iter().find(|arg| arg.name.as_ref().is_some_and(|n| n.text == "over"));
     let unnamed = args.iter().filter(|arg| arg.name.is_none()).count();
     let op = reduction(name).filter(|_| !matches!(name, "min" | "max") || over.is_some() || unnamed == 1);
+    if let Some(op) = op.filter(|_| over.is_some_and(layers::is_layers)) {
+        return layers::reduce(cx, scope, name, op, args, span);
+    }
     let params = if op.is_some() { &["x"] } else { params_of(name) };
     let Some(mut values) = arguments(cx, scope, name, params, op.is_some(), args, span) else {
         return poison(span);
@@ -172,7 +175,7 @@ fn over_of(cx: &mut Cx, place: Place, name: &str, over: Option<&ast::Arg>) -> Op
         message.at("unknown axis");
         message.help(match near {
             Some(near) => format!("did you mean `over = {near}`?"),
-            None => "write `over = population`, `time`, `batch` or `all`".to_string(),
+            None => "write `over = population`, `time`, `batch`, `all` or `layers`".to_string(),
         });
     }
     found

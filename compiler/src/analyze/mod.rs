@@ -13,6 +13,7 @@ mod expr;
 mod init;
 mod input;
 mod job;
+mod layers;
 mod neuron;
 mod pointwise;
 mod projection;

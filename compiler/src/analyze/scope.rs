@@ -207,6 +207,7 @@ fn of_language(cx: &mut Cx, place: Place, name: &str, span: Span) -> Option<Expr
         "dt" => return Some(leaf(ExprKind::Dt, Unit::TIME, span)),
         "steps" => return Some(leaf(ExprKind::Steps, Unit::NONE, span)),
         "step_index" | "t" if in_step => ExprKind::StepIndex,
+        "training" if in_step => ExprKind::Training,
         "fan_in" if in_init => ExprKind::Const(cx.draw.fan_in as f64),
         "fan_out" if in_init => ExprKind::Const(cx.draw.fan_out as f64),
         "n_out" if in_init => ExprKind::Const(cx.draw.shape.first().copied().unwrap_or(1) as f64),
@@ -244,7 +245,7 @@ fn of_language(cx: &mut Cx, place: Place, name: &str, span: Span) -> Option<Expr
 /// Where a name of the language has a value.
 fn home(name: &str) -> Option<&'static str> {
     Some(match name {
-        "t" | "step_index" => "steps, drives and jobs",
+        "t" | "step_index" | "training" => "steps, drives and jobs",
         "fan_in" | "fan_out" | "n_in" | "n_out" | "i" | "j" => "initializers",
         "target" => "losses, metrics and reports",
         "epoch" | "epochs" | "progress" => "losses and optimizers",
@@ -381,7 +382,14 @@ pub(super) fn find_trace(cx: &mut Cx, pop: PopId, member: &str, span: Span) -> O
         let unit = cx.model.states[id.idx()].unit;
         return Some(Expr { kind: ExprKind::Trace(pop, TraceRef::State(id)), unit, shape, span });
     }
-    let (_, local) = *population.named.iter().rev().find(|(name, _)| name == member)?;
+    let Some((_, local)) = population.named.iter().rev().find(|(name, _)| name == member).cloned() else {
+        let above = population.body.iter().find_map(|stmt| match &stmt.kind {
+            StmtKind::Fire { above, .. } if member == "at_fire" => Some(above),
+            _ => None,
+        })?;
+        let (kind, unit) = (ExprKind::Trace(pop, TraceRef::AtFire), above.unit);
+        return Some(Expr { kind, unit, shape, span });
+    };
     let (value, at) = population.body.iter().find_map(|stmt| match &stmt.kind {
         StmtKind::Let(id, value) if *id == local => Some((value, stmt.span)),
         _ => None,
@@ -405,7 +413,7 @@ fn no_trace(cx: &mut Cx, pop: PopId, member: &ast::Ident) {
     let mut names: Vec<String> = states.map(String::from).collect();
     names.extend(population.named.iter().map(|(name, _)| name.clone()));
     if population.fires {
-        names.push("fired".to_string());
+        names.extend(["fired", "at_fire"].map(String::from));
     }
     let is_port = population.ports.iter().any(|port| port.name == member.text);
     let near = closest(&member.text, names.iter().map(String::as_str)).map(String::from);
@@ -416,7 +424,7 @@ fn no_trace(cx: &mut Cx, pop: PopId, member: &ast::Ident) {
     if is_port {
         message
             .note(format!("`{}` is an input; name what arrives in the neuron: `let a = {0}`", member.text));
-    } else if member.text == "fired" {
+    } else if matches!(&member.text[..], "fired" | "at_fire") {
         message.note(format!("neuron `{neuron}` does not fire"));
     }
     match near {
@@ -446,7 +454,7 @@ fn unknown<'a>(cx: &mut Cx<'a>, scope: &Scope<'a>, path: &'a ast::Path) {
     if first.text == "*" {
         cx.report(Code::E0309, path.span, "`*` stands for every population, and one value is wanted here")
             .at("many values")
-            .help("use it in `record` and `report`");
+            .help("use it in `record` and `report`, or reduce it: `mean(…, over = layers)`");
         return;
     }
     if first.text == "fired" && matches!(scope.place, Place::Step(_)) {
@@ -464,7 +472,7 @@ fn unknown<'a>(cx: &mut Cx<'a>, scope: &Scope<'a>, path: &'a ast::Path) {
     if !is_dotted {
         names.extend(cx.decls.names());
         names.extend(super::declare::POINTWISE.iter().chain(super::declare::SPECIAL).copied());
-        names.extend(["dt", "t", "steps", "step_index", "pi"]);
+        names.extend(["dt", "t", "steps", "step_index", "training", "pi"]);
     }
     let near = closest(&first.text, names).map(String::from);
     let explain = cx.decls.explain_path(path);

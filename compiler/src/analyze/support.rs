@@ -40,7 +40,7 @@ pub(super) fn range_in(expr: &Expr, env: &mut Env) -> Bounds {
         ExprKind::Steps => between(1.0, f64::INFINITY),
         ExprKind::Scalar(Scalar::Progress) => UNIT_INTERVAL,
         ExprKind::Scalar(_) => POSITIVE,
-        ExprKind::Fired(_) => UNIT_INTERVAL,
+        ExprKind::Fired(_) | ExprKind::Training => UNIT_INTERVAL,
         ExprKind::Random { gaussian: false, .. } => UNIT_INTERVAL,
         ExprKind::Local(id) => env.local(*id),
         ExprKind::Param(id) => env.param(*id),
@@ -206,6 +206,7 @@ fn is_same(a: &Expr, b: &Expr) -> bool {
         (ExprKind::Const(x), ExprKind::Const(y)) => x == y,
         (ExprKind::Dt, ExprKind::Dt)
         | (ExprKind::Steps, ExprKind::Steps)
+        | (ExprKind::Training, ExprKind::Training)
         | (ExprKind::StepIndex, ExprKind::StepIndex)
         | (ExprKind::Target, ExprKind::Target) => true,
         (ExprKind::Local(x), ExprKind::Local(y)) => x == y,

@@ -53,6 +53,8 @@ pub enum TraceRef {
     Local(LocalId),
     /// Spikes.
     Fired,
+    /// What `fire` compares, at that moment: the left side of `fire v >= theta`, before any reset.
+    AtFire,
 }
 
 /// Kinds of expressions.
@@ -66,6 +68,8 @@ pub enum ExprKind {
     StepIndex,
     /// Number of steps of a presentation.
     Steps,
+    /// 1 where weights are trained, 0 where the model is evaluated or simulated.
+    Training,
     /// A number of the training run.
     Scalar(Scalar),
     /// A parameter.
@@ -182,15 +186,25 @@ pub enum StmtKind {
         /// State and derivative; all are read at the beginning of the step, written together.
         equations: Vec<(StateId, Expr)>,
     },
-    /// `fired` = `diff > 0` or `diff >= 0`.
+    /// `fired` = `above > below` or `above >= below`, decided by the sign of their difference.
     Fire {
-        /// Left minus right side.
-        diff: Expr,
+        /// What is compared; jobs read it as `at_fire`.
+        above: Expr,
+        /// What it has to reach; none: 0.
+        below: Option<Expr>,
         /// `>`, not `>=`.
         strict: bool,
         /// What stands for the derivative.
         surrogate: Option<Surrogate>,
     },
+}
+
+/// What a [`StmtKind::Fire`] takes the sign of, and its surrogate is evaluated at: `above - below`.
+pub fn difference(above: &Expr, below: Option<&Expr>) -> Expr {
+    let Some(below) = below else { return above.clone() };
+    let wider = if above.shape.is_empty() { below } else { above };
+    let kind = ExprKind::Pointwise(Pw::Sub, vec![above.clone(), below.clone()]);
+    Expr { kind, unit: above.unit, shape: wider.shape.clone(), span: above.span }
 }
 
 /// Solvers of differential equations.

@@ -190,10 +190,11 @@ fn stmt(out: &mut String, model: &Model, stmt: &Stmt, names: &Names) {
                 line(out, 4, &format!("{}' = {}", state_name(model, *state), expr(value, names)));
             }
         }
-        StmtKind::Fire { diff, strict, surrogate } => {
+        StmtKind::Fire { above, below, strict, surrogate } => {
+            let diff = super::difference(above, below.as_ref());
             let sign = if *strict { ">" } else { ">=" };
             let with = surrogate.as_ref().map_or(String::new(), |s| format!(" with {}", s.text));
-            line(out, 3, &format!("fire {} {sign} 0{with}", expr(diff, names)));
+            line(out, 3, &format!("fire {} {sign} 0{with}", expr(&diff, names)));
             if let Some(surrogate) = surrogate {
                 self::surrogate(out, surrogate, names);
             }

@@ -141,7 +141,8 @@ fn stmt(scope: &mut Scope, id: PopId, stmt: &Stmt) -> Result<(), String> {
             same_unit(value, rate)?;
             fits(value, shape)
         }),
-        StmtKind::Fire { diff, surrogate, .. } => {
+        StmtKind::Fire { above, below, surrogate, .. } => {
+            let diff = &super::difference(above, below.as_ref());
             scope.check(diff)?;
             fits(diff, shape)?;
             let Some(surrogate) = surrogate else { return Ok(()) };

@@ -10,6 +10,7 @@ impl Expr {
             | ExprKind::Dt
             | ExprKind::StepIndex
             | ExprKind::Steps
+            | ExprKind::Training
             | ExprKind::Scalar(_)
             | ExprKind::Param(_)
             | ExprKind::State(_)
@@ -51,12 +52,12 @@ impl Expr {
 }
 
 impl Stmt {
-    /// The expressions of the statement; those of a surrogate are left out, its argument is `diff`.
+    /// The expressions of the statement; those of a surrogate are left out, its argument is the difference of both sides.
     pub fn exprs(&self) -> Vec<&Expr> {
         match &self.kind {
             StmtKind::Let(_, value) | StmtKind::Assign { value, .. } => vec![value],
             StmtKind::Integrate { equations, .. } => equations.iter().map(|(_, value)| value).collect(),
-            StmtKind::Fire { diff, .. } => vec![diff],
+            StmtKind::Fire { above, below, .. } => [above].into_iter().chain(below).collect(),
         }
     }
 }

@@ -13,6 +13,10 @@ pub(super) trait Scope {
     fn graph(&mut self) -> &mut Graph;
     /// `dt` and `steps`.
     fn env(&self) -> ConstEnv;
+    /// Whether weights are trained.
+    fn training(&self) -> bool {
+        false
+    }
     /// The value of a `let`, if it was bound with [`Scope::bind`].
     fn local(&mut self, local: LocalId) -> Option<ValId>;
     /// Binds a `let`.
@@ -43,6 +47,10 @@ pub(super) fn expr(scope: &mut dyn Scope, e: &hir::Expr) -> ValId {
         ExprKind::Steps => {
             let steps = scope.env().steps as f64;
             scope.graph().constant(steps)
+        }
+        ExprKind::Training => {
+            let training = scope.training();
+            scope.graph().constant(f64::from(u8::from(training)))
         }
         ExprKind::Scalar(s) => scope.graph().push(Op::Scalar(*s), &[], Ty::SCALAR),
         ExprKind::Local(local) => {

@@ -8,10 +8,11 @@ use crate::step::ops::Pw;
 use crate::step::{Graph, Input, Op, Param, State, StepFn, Ty, ValId};
 use std::collections::BTreeMap;
 
-/// One step of a model, for steps of length `env.dt`. Every state, spike train, emission and `let` is an output by
+/// One step of a model, for steps of length `env.dt`, as it is when weights are trained or not. Every state, spike train, emission and `let` is an output by
 /// [`output_name`]; `mask` is the last input.
-pub fn step(model: &hir::Model, env: &ConstEnv) -> StepFn {
+pub fn step(model: &hir::Model, env: &ConstEnv, training: bool) -> StepFn {
     let mut b = Builder::new(model, *env);
+    b.training = training;
     for pop in 0..model.populations.len() {
         b.population(PopId(pop as u32));
     }
@@ -29,6 +30,7 @@ pub fn output_name(model: &hir::Model, pop: PopId, trace: Option<TraceRef>) -> S
     match trace {
         None => pop.name.clone(),
         Some(TraceRef::Fired) => format!("{}.fired", pop.name),
+        Some(TraceRef::AtFire) => format!("{}.at_fire", pop.name),
         Some(TraceRef::State(state)) => model.states[state.idx()].name.clone(),
         Some(TraceRef::Local(local)) => {
             let name = pop.named.iter().find(|(_, l)| *l == local).map_or("?", |(name, _)| name);
@@ -48,6 +50,7 @@ struct Waiting {
 pub(super) struct Builder<'m> {
     pub(super) model: &'m hir::Model,
     env: ConstEnv,
+    training: bool,
     graph: Graph,
     locals: BTreeMap<LocalId, ValId>,
     /// `let`s of bodies, as formulas for the equations.
@@ -59,6 +62,8 @@ pub(super) struct Builder<'m> {
     prev: Vec<ValId>,
     next: Vec<State>,
     fired: Vec<Option<ValId>>,
+    /// What was compared by `fire`.
+    at_fire: Vec<Option<ValId>>,
     emitted: Vec<Option<ValId>>,
     done: Vec<bool>,
     active: Vec<Option<ValId>>,
@@ -91,6 +96,7 @@ impl<'m> Builder<'m> {
         let mut b = Builder {
             model,
             env,
+            training: false,
             graph: Graph::default(),
             locals: BTreeMap::new(),
             formulas: BTreeMap::new(),
@@ -99,6 +105,7 @@ impl<'m> Builder<'m> {
             prev: Vec::new(),
             next: Vec::new(),
             fired: vec![None; n],
+            at_fire: vec![None; n],
             emitted: vec![None; n],
             done: vec![false; n],
             active: vec![None; n],
@@ -210,6 +217,13 @@ impl<'m> Builder<'m> {
                 self.output(output_name(self.model, id, Some(TraceRef::Local(*local))), val);
             }
         }
+        // A state or `let` of the neuron that has this name wins.
+        let name = output_name(self.model, id, Some(TraceRef::AtFire));
+        if let Some(val) = self.at_fire[id.idx()]
+            && self.outputs.iter().all(|(known, _)| *known != name)
+        {
+            self.outputs.push((name, val));
+        }
     }
 
     fn output(&mut self, name: String, val: ValId) {
@@ -238,7 +252,9 @@ impl<'m> Builder<'m> {
                     self.set_state(id, pop, *state, val);
                 }
             }
-            StmtKind::Fire { diff, strict, surrogate } => self.fire(id, diff, *strict, surrogate.as_ref()),
+            StmtKind::Fire { above, below, strict, surrogate } => {
+                self.fire(id, (above, below.as_ref()), *strict, surrogate.as_ref());
+            }
         }
         for node in &mut self.graph.nodes[first..] {
             if node.span == crate::source::Span::NONE {
@@ -260,9 +276,18 @@ impl<'m> Builder<'m> {
         self.states[state.idx()] = val;
     }
 
-    fn fire(&mut self, id: PopId, diff: &hir::Expr, strict: bool, surrogate: Option<&hir::Surrogate>) {
-        let x = expr(self, diff);
+    fn fire(
+        &mut self,
+        id: PopId,
+        (above, below): (&hir::Expr, Option<&hir::Expr>),
+        strict: bool,
+        surrogate: Option<&hir::Surrogate>,
+    ) {
         let width = self.width(id);
+        let above = expr(self, above);
+        let below = below.map(|below| expr(self, below));
+        let x = below.map_or(above, |below| self.graph.pointwise(Pw::Sub, &[above, below]));
+        self.at_fire[id.idx()] = Some(super::expr::with_index(&mut self.graph, above, width));
         let x = super::expr::with_index(&mut self.graph, x, width);
         let ty = self.graph.ty(x).clone();
         let surrogate = surrogate.map(|s| {
@@ -353,7 +378,7 @@ fn reads_fired_early(body: &[hir::Stmt], pop: PopId) -> bool {
         let mut found = false;
         let look = |e: &hir::Expr| integrate::any(e, &mut |k| matches!(k, ExprKind::Fired(p) if *p == pop));
         match &stmt.kind {
-            StmtKind::Fire { diff, .. } => return look(diff),
+            StmtKind::Fire { above, below, .. } => return look(above) || below.as_ref().is_some_and(look),
             StmtKind::Let(_, value) | StmtKind::Assign { value, .. } => found |= look(value),
             StmtKind::Integrate { equations, .. } => found |= equations.iter().any(|(_, e)| look(e)),
         }
@@ -370,6 +395,9 @@ impl<'m> Scope for Builder<'m> {
     }
     fn env(&self) -> ConstEnv {
         self.env
+    }
+    fn training(&self) -> bool {
+        self.training
     }
     fn local(&mut self, local: LocalId) -> Option<ValId> {
         if self.formula_mode
@@ -409,6 +437,7 @@ impl<'m> Scope for Builder<'m> {
                         Some(val) => val,
                         None => self.graph.constant(0.0),
                     },
+                    TraceRef::AtFire => self.at_fire[p.idx()].expect("checked: it fires"),
                 }
             }
             ExprKind::Delayed { value, delay } => self.delayed_value(value, delay),

@@ -143,6 +143,13 @@ fn measure(cx: &Cx, job: &Job, name: &str) -> Option<Side> {
     if let Some(id) = population.states.iter().find(|id| model.states[id.idx()].name == full) {
         return known(Measure::Trace(TraceRef::State(*id)), model.states[id.idx()].unit);
     }
+    if name == "at_fire" && !population.named.iter().any(|(known, _)| known == name) {
+        let above = population.body.iter().find_map(|stmt| match &stmt.kind {
+            crate::hir::StmtKind::Fire { above, .. } => Some(above),
+            _ => None,
+        })?;
+        return known(Measure::Trace(TraceRef::AtFire), above.unit);
+    }
     let (_, local) = population.named.iter().find(|(known, _)| known == name)?;
     let value = population.body.iter().find_map(|stmt| match &stmt.kind {
         crate::hir::StmtKind::Let(id, value) if id == local => Some(value),

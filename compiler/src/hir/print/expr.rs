@@ -74,6 +74,7 @@ fn other(expr: &Expr, names: &Names) -> String {
         ExprKind::Dt => "dt".into(),
         ExprKind::StepIndex => "step_index".into(),
         ExprKind::Steps => "steps".into(),
+        ExprKind::Training => "training".into(),
         ExprKind::Scalar(scalar) => scalar.name().into(),
         ExprKind::Target => "target".into(),
         ExprKind::Iota(0) => "i".into(),
@@ -138,6 +139,7 @@ fn name(kind: &ExprKind, names: &Names) -> String {
         }
         ExprKind::Emit(id) => format!("{}.out", population(*id)),
         ExprKind::Trace(id, TraceRef::Fired) => format!("{}.fired after", population(*id)),
+        ExprKind::Trace(id, TraceRef::AtFire) => format!("{}.at_fire", population(*id)),
         ExprKind::Trace(_, TraceRef::State(id)) => format!("{} after", state(*id)),
         ExprKind::Trace(id, TraceRef::Local(local)) => {
             format!("{}.{} after", population(*id), names.local(*local))

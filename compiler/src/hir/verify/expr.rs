@@ -143,6 +143,15 @@ impl<'a> Scope<'a> {
             ExprKind::Fired(id) | ExprKind::Trace(id, TraceRef::Fired) => {
                 of(expr, Unit::NONE, &population(*id)?.shape)
             }
+            ExprKind::Trace(id, TraceRef::AtFire) => {
+                let population = population(*id)?;
+                let above = population.body.iter().find_map(|s| match &s.kind {
+                    StmtKind::Fire { above, .. } => Some(above),
+                    _ => None,
+                });
+                let above = above.ok_or_else(|| format!("population {} does not fire", id.0))?;
+                of(expr, above.unit, &population.shape)
+            }
             ExprKind::Trace(id, TraceRef::Local(local)) => {
                 let mut lets = population(*id)?.body.iter();
                 let found = lets.any(|s| matches!(&s.kind, StmtKind::Let(name, _) if name == local));
@@ -162,7 +171,7 @@ impl<'a> Scope<'a> {
             ExprKind::Fired(id) | ExprKind::Port(id, _) => place == Place::Body(*id),
             ExprKind::Emit(_) | ExprKind::Trace(..) | ExprKind::Input(_) => is_activity,
             ExprKind::MatVec(..) | ExprKind::Delayed { .. } => is_activity,
-            ExprKind::StepIndex => is_body || is_activity,
+            ExprKind::StepIndex | ExprKind::Training => is_body || is_activity,
             ExprKind::Random { .. } => is_body || is_activity || matches!(place, Place::Init { .. }),
             ExprKind::Iota(_) => matches!(place, Place::Init { .. }),
             ExprKind::Target => place == Place::Job,
@@ -188,7 +197,9 @@ fn of(expr: &Expr, unit: Unit, shape: &[usize]) -> Result<(), String> {
 fn composed(expr: &Expr) -> Result<(), String> {
     match &expr.kind {
         ExprKind::Dt => of(expr, Unit::TIME, &[]),
-        ExprKind::StepIndex | ExprKind::Steps | ExprKind::Scalar(_) => of(expr, Unit::NONE, &[]),
+        ExprKind::StepIndex | ExprKind::Steps | ExprKind::Training | ExprKind::Scalar(_) => {
+            of(expr, Unit::NONE, &[])
+        }
         ExprKind::Delayed { value, delay } => {
             ensure(delay.unit == Unit::TIME || is_zero(delay), || format!("a delay of {}", delay.unit))?;
             of(expr, value.unit, &value.shape)
