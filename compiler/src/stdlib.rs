@@ -9,5 +9,6 @@ pub const MODULES: &[(&str, &str)] = &[
     ("init", include_str!("../../stdlib/init.snn")),
     ("loss", include_str!("../../stdlib/loss.snn")),
     ("ei", include_str!("../../stdlib/ei.snn")),
+    ("elm", include_str!("../../stdlib/elm.snn")),
     ("optim", include_str!("../../stdlib/optim.snn")),
 ];

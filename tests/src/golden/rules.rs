@@ -28,6 +28,8 @@ pub fn trials() -> Vec<Trial> {
     list.push(Trial::test("golden: gradients of RMP-Loss", || on_trace("rmp_loss()", &[0.22 / 3.0], &RMP)));
     list.push(Trial::test("golden: gradients of IM-Loss", || on_trace("im_loss(0.5)", &[1.0 / 36.0], &IM)));
     list.push(Trial::test("golden: gradients of the TET loss", tet));
+    list.push(Trial::test("golden: outputs of the ELM neuron", || elm(0, 2.026630864)));
+    list.push(Trial::test("golden: outputs of the ELM neuron of the first release", || elm(1, 2.316102545)));
     list
 }
 
@@ -66,6 +68,38 @@ fn tet() -> Result<(), Failed> {
     let gradient = &[-0.107576568, 0.007576568, -0.377029790, 0.427029790];
     check(program, &given, 2, params, &[("loss", &[0.918369986]), ("grad x->y.weight", gradient)])
         .map_err(Failed::from)
+}
+
+/// Four synapses on two branches, a memory of two, four hidden units; the sum of `(t + 1)` times the output of four steps, from
+/// outputs of an independent program (0.182441605, 0.201797935, 0.206783547, 0.205060687; the first release gives 0.170151871,
+/// 0.219263278, 0.240423658, 0.246538286).
+fn elm(first_release: usize, value: f64) -> Result<(), Failed> {
+    let program = format!(
+        "model One {{
+            input x: [4] stream
+            let c = Elm(1, branches = 2, memory = 2, tau_min = 2 ms, tau_max = 50 ms, first_release = {first_release})
+            x -> c
+            output c
+        }}
+        data given = std.data.npy(x = \"none.npy\")
+        train One on given {{ steps 4   dt 1 ms   batch 1   loss sum(sum((step_index + 1) * c, over = time), over = population) }}"
+    );
+    let x = vec![1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, -1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+    let given = vec![("x".into(), x), ("mask".into(), vec![1.0])];
+    // Matrices are stored [sending][receiving].
+    let params: &[(&str, &[f64])] = &[
+        ("c.m.tau", &[2e-3, 50e-3]),
+        ("c.w", &[0.5, 0.5, 0.25, 0.5]),
+        ("c.route", &[1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0]),
+        ("c.b->c.h.weight", &[-0.2, 0.0, 0.2, -0.1, 0.1, -0.2, 0.0, 0.2]),
+        ("c.b->c.h.bias", &[0.05; 4]),
+        ("c.m.kept->c.h.weight", &[-0.1, 0.1, -0.2, 0.0, 0.2, -0.1, 0.1, -0.2]),
+        ("c.h->c.m.weight", &[-0.1, 0.1, 0.2, -0.1, 0.0, 0.2, -0.2, 0.0]),
+        ("c.h->c.m.bias", &[0.0, 0.1]),
+        ("c.m->c.y.weight", &[1.0, -0.5]),
+        ("c.m->c.y.bias", &[0.2]),
+    ];
+    check(&program, &given, 0, params, &[("loss", &[value])]).map_err(Failed::from)
 }
 
 /// A neuron, its input at each step, its learned values with their gradients, and the gradient of its input.
