@@ -20,6 +20,9 @@ pub fn trials() -> Vec<Trial> {
             of_curve(curve, points)
         }));
     }
+    list.push(Trial::test("golden: slope of the membrane potential rectifier", || {
+        slopes("neuron Bare { input x   emit rectify(x) }", "Bare[1]", RECTIFIER)
+    }));
     for Neuron { text, input, learned, gradient } in NEURONS {
         list.push(Trial::test(format!("golden: gradients of {text}"), move || {
             neuron(text, input, learned, gradient)
@@ -126,9 +129,14 @@ fn neuron(text: &str, input: &[f64], learned: &[(&str, f64, f64)], gradient: &[f
 
 /// The slope at each place: a neuron without memory, of which every step passes `t + 1` times the slope to its weight.
 fn of_curve(curve: &str, points: &[(f64, f64)]) -> Result<(), Failed> {
-    let (program, given) = one_neuron(&format!("Bare[1](grad = {curve})"), points.len());
-    let program =
-        format!("neuron Bare(grad = atan) {{ input x   fire x >= 0 with grad   emit fired }} {program}");
+    let bare = "neuron Bare(grad = atan) { input x   fire x >= 0 with grad   emit fired }";
+    slopes(bare, &format!("Bare[1](grad = {curve})"), points)
+}
+
+/// The slope of what a declared neuron without memory emits.
+fn slopes(declared: &str, neuron: &str, points: &[(f64, f64)]) -> Result<(), Failed> {
+    let (program, given) = one_neuron(neuron, points.len());
+    let program = format!("{declared} {program}");
     let places: Vec<f64> = points.iter().map(|(x, _)| *x).collect();
     let slopes: Vec<f64> = points.iter().enumerate().map(|(t, (_, y))| (t + 1) as f64 * y).collect();
     let params: &[(&str, &[f64])] = &[("x->h.weight", &places)];
@@ -150,6 +158,21 @@ const RESETS: &[(&str, &[f64])] = &[
     ("adaptive", &[1.0, 2.0, 3.0]),
     ("adaptive(more = 0.25)", &[0.6875, 1.25, 3.0]),
     ("none", &[6.0, 5.0, 3.0]),
+];
+
+/// At 0 and 1 it is the identity, as in the release.
+const RECTIFIER: &[(f64, f64)] = &[
+    (-2.0, 0.160249952),
+    (-1.0, 0.209986842),
+    (-0.25, 0.287257959),
+    (0.0, 1.0),
+    (0.1, 0.5054752),
+    (0.25, 0.988654299),
+    (0.4, 1.516553158),
+    (0.5, 1.657187089),
+    (1.0, 1.0),
+    (1.25, 0.287257959),
+    (8.0, 0.083333333),
 ];
 
 /// Slopes at places `x`. The first twelve are those of the seed systems: peaks, ends of windows, half widths.
