@@ -1,5 +1,9 @@
 //! The whole pipeline: text to checked program, job to net, net to machine code; and the text of every stage.
 
+mod facts;
+
+pub use facts::first_values;
+
 use crate::analyze::{self, Overrides};
 use crate::diag::Diagnostics;
 use crate::hir::constant::ConstEnv;
@@ -311,7 +315,7 @@ pub fn emit_text(checked: &Checked, stage: Stage) -> Result<String, String> {
         _ => {}
     }
     let jobs = &checked.program.jobs;
-    let tests = checked.program.tests.iter().map(|t| &t.job);
+    let tests = checked.program.tests.iter().filter(|t| t.draws.is_none()).map(|t| &t.job);
     let job = jobs.iter().find(|j| j.kind == JobKind::Train).or(jobs.first()).or(tests.into_iter().next());
     let job = job.ok_or("the file has no job: write `train`, `evaluate`, `simulate` or `test`")?;
     let model = &checked.program.models[job.model.idx()];

@@ -6,6 +6,7 @@ pub mod differential;
 pub mod errors;
 pub mod golden;
 pub mod gradients;
+pub mod inits;
 pub mod memory;
 pub mod snapshots;
 pub mod tidy;

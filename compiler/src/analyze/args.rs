@@ -134,9 +134,12 @@ fn positional<'a>(cx: &mut Cx<'a>, rule: &Applied<'a>, arg: &'a ast::Arg, count:
     at
 }
 
-/// The value of an argument: a number or a rule.
+/// The value of an argument: a number or a rule. In an initializer another one is its values: `dale(glorot_normal)`.
 pub(super) fn given<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, e: &'a ast::Expr) -> Given<'a> {
     match rule(cx, scope, e) {
+        Some(rule) if scope.place == Place::Init && matches!(rule.decl, Decl::Init(_)) => {
+            Given::Value(super::call::apply(cx, scope, rule, &[], e.span))
+        }
         Some(rule) => Given::Rule(rule),
         None => Given::Value(expr::elaborate(cx, scope, e)),
     }
@@ -180,7 +183,9 @@ pub(super) fn complete<'a>(cx: &mut Cx<'a>, place: Place, rule: Applied<'a>, spa
         let value = match (given, &param.default) {
             (Some(given), _) => check(cx, &mut scope, decl, param, given),
             (None, Some(default)) => {
+                let reported = cx.diags.list.len();
                 let value = self::given(cx, &mut scope, default);
+                cx.blame_use(reported, decl, span);
                 annotated(cx, decl, param, value)
             }
             (None, None) => {
@@ -225,8 +230,13 @@ fn check<'a>(
     param: &'a ast::ParamDecl,
     given: Given<'a>,
 ) -> Given<'a> {
+    // A default that has no value here does not matter: another one is given.
+    let reported = cx.diags.list.len();
     let wanted = param.default.as_ref().and_then(|default| rule(cx, scope, default));
-    let wanted = wanted.map(|rule| class(rule.decl));
+    cx.diags.list.truncate(reported);
+    // In an initializer another one is its values.
+    let is_values = |decl: Decl| scope.place == Place::Init && matches!(decl, Decl::Init(_));
+    let wanted = wanted.filter(|rule| !is_values(rule.decl)).map(|rule| class(rule.decl));
     match (&given, wanted, &param.default) {
         (Given::Value(value), Some(_), _) if is_poison(value) => given,
         (Given::Rule(rule), Some(wanted), _) if class(rule.decl) == wanted => given,

@@ -4,7 +4,7 @@ use super::call::is_pointwise;
 use super::context::{Cx, is_poison, leaf, number, poison};
 use super::declare::list;
 use super::scope::{self, Place, Scope};
-use super::{expr, pointwise, unit};
+use super::{expr, pointwise, unit, whole};
 use crate::ast;
 use crate::diag::Code;
 use crate::diag::suggest::closest;
@@ -32,6 +32,9 @@ pub(super) fn call<'a>(
     args: &'a [ast::Arg],
     span: Span,
 ) -> Expr {
+    if whole::is_whole(name) {
+        return whole::call(cx, scope, name, args, span);
+    }
     if name == "rate" {
         return rate(cx, scope, args, span);
     }
@@ -65,7 +68,7 @@ fn pointwise_call(cx: &mut Cx, name: &str, mut values: Vec<Expr>, span: Span) ->
 }
 
 /// The values of arguments by position or name; none after a message.
-fn arguments<'a>(
+pub(super) fn arguments<'a>(
     cx: &mut Cx<'a>,
     scope: &mut Scope<'a>,
     name: &'static str,
@@ -198,8 +201,8 @@ fn reduce<'a>(
     }
     let is_allowed = match axes {
         Over::Population => true,
-        Over::Batch if scope.place == Place::Init => true,
-        Over::Time | Over::Batch => matches!(scope.place, Place::Job | Place::Unknown),
+        Over::Time => matches!(scope.place, Place::Job | Place::Unknown),
+        Over::Batch => matches!(scope.place, Place::Job | Place::Init | Place::Unknown),
         Over::All => matches!(scope.place, Place::Job | Place::Init | Place::Unknown),
     };
     if !is_allowed {

@@ -43,6 +43,8 @@ pub(super) struct Draw {
     pub fan_in: usize,
     /// In an `init`: number of synapses of a sending neuron.
     pub fan_out: usize,
+    /// In an `init`: the population and its input that the weights belong to.
+    pub into: Option<(hir::PopId, usize)>,
 }
 
 /// State of a `param` of a file.
@@ -133,6 +135,19 @@ impl<'a> Cx<'a> {
             diagnostic.label(span, text);
         }
         diagnostic
+    }
+
+    /// Says of messages from the `first` on about a default of the library which use of the declaration left the argument out.
+    pub fn blame_use(&mut self, first: usize, decl: Decl<'a>, span: Span) {
+        if span.file != self.decls.user {
+            return;
+        }
+        for message in &mut self.diags.list[first..] {
+            if self.decls.is_library(message.primary.0.file) {
+                message.labels.retain(|(_, text)| !text.starts_with(USED_HERE));
+                message.label(span, format!("{USED_HERE}`{}`", decl.name()));
+            }
+        }
     }
 
     /// Leaves out repeated messages (a neuron is checked in every population) and moves messages out of the library.

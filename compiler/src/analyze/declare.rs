@@ -29,6 +29,14 @@ pub(super) const SPECIAL: &[&str] = &[
     "gaussian",
     "rate",
     "size",
+    "orthonormal",
+    "nearest_of_rank",
+    "singular_values",
+    "radius",
+    "order_of_inputs",
+    "order_of_outputs",
+    "mean_square_of",
+    "arriving",
 ];
 
 /// A declaration.

@@ -25,6 +25,7 @@ mod target;
 mod tests;
 mod unit;
 mod unused;
+mod whole;
 
 use crate::ast::{self, ItemKind, JobKind};
 use crate::diag::suggest::closest;

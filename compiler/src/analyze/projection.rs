@@ -74,7 +74,8 @@ pub(super) fn project<'a>(
 fn look_at<'a>(cx: &mut Cx<'a>, level: usize, args: &'a [ast::Arg]) {
     for name in ["init", "bias", "weight", "delay"] {
         let Some(e) = argument(args, name) else { continue };
-        let draw = Draw { stream: "?".into(), shape: vec![1, 1], fan_in: 1, fan_out: 1, count: 0 };
+        let draw =
+            Draw { stream: "?".into(), shape: vec![1, 1], fan_in: 1, fan_out: 1, count: 0, into: None };
         cx.drawing(draw, |cx| expr::elaborate(cx, &mut scope_of(level, Place::Init), e));
     }
 }
@@ -263,6 +264,7 @@ fn dense<'a>(cx: &mut Cx<'a>, line: &Line<'a>) -> Option<(Expr, Option<ParamId>)
         fan_in: pre,
         fan_out: post,
         count: 0,
+        into: Some((line.target, line.port)),
     };
     let first = first_weights(cx, line, given, draw("weight", vec![post, pre]));
     let unit = port_unit.div(line.source.unit).unwrap_or_default();
@@ -353,8 +355,15 @@ fn one_to_one<'a>(cx: &mut Cx<'a>, line: &Line<'a>) -> Option<(Expr, Option<Para
         return (!is_poison(&value)).then_some((value, None));
     };
     let mut scope = scope_of(line.level, Place::Init);
-    let draw =
-        Draw { stream: format!("{}.weight", line.name), shape: vec![post], fan_in: 1, fan_out: 1, count: 0 };
+    let draw = Draw {
+        stream: format!("{}.weight", line.name),
+        shape: vec![post],
+        fan_in: 1,
+        fan_out: 1,
+        count: 0,
+        into: None,
+    };
+    let draw = Draw { into: Some((line.target, line.port)), ..draw };
     let first = init::first_value(cx, &mut scope, e, draw);
     let env = constant::ConstEnv { dt: 1e-3, steps: 1 };
     let is_number = first.value.shape.is_empty() && constant::eval(&first.value, &env).is_some();

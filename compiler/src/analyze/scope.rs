@@ -20,7 +20,7 @@ use super::declare::Decl;
 use crate::ast;
 use crate::diag::Code;
 use crate::diag::suggest::closest;
-use crate::hir::{Expr, ExprKind, LocalId, PopId, StateId, StmtKind, TraceRef, Unit};
+use crate::hir::{Expr, ExprKind, LocalId, NeuronFact, PopId, StateId, StmtKind, TraceRef, Unit};
 use crate::source::Span;
 use crate::step::ops::Pw;
 use snn_runtime::abi::Scalar;
@@ -213,6 +213,9 @@ fn of_language(cx: &mut Cx, place: Place, name: &str, span: Span) -> Option<Expr
         "n_in" if in_init => ExprKind::Const(cx.draw.shape.get(1).copied().unwrap_or(1) as f64),
         "i" if in_init => return Some(index(cx, 0, span)),
         "j" if in_init => return Some(index(cx, 1, span)),
+        _ if in_init && NeuronFact::from_name(name).is_some() => {
+            return super::whole::neuron_fact(cx, name, span);
+        }
         "target" if place == Place::Job => {
             let shape = cx.model.outputs.first().map_or_else(Vec::new, |o| o.value.shape.clone());
             return Some(Expr { kind: ExprKind::Target, unit: Unit::NONE, shape, span });
@@ -246,6 +249,7 @@ fn home(name: &str) -> Option<&'static str> {
     Some(match name {
         "t" | "step_index" => "steps, drives and jobs",
         "fan_in" | "fan_out" | "n_in" | "n_out" | "i" | "j" => "initializers",
+        _ if NeuronFact::from_name(name).is_some() => "initializers of projections",
         "target" => "losses, metrics and reports",
         "epoch" | "epochs" | "progress" => "losses and optimizers",
         "k" => "optimizers",

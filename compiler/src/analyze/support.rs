@@ -1,7 +1,7 @@
 //! The range of values of an expression, by interval arithmetic. Sound, not tight: a value is never outside its range, but
 //! the range may hold values that never come. Used for signs of weights and for bounds, not for optimization.
 
-use crate::hir::{Bounds, Expr, ExprKind, LocalId, Over, ParamId, ReduceOp};
+use crate::hir::{Bounds, Expr, ExprKind, LocalId, MatrixOp, NeuronFact, Over, ParamId, ReduceOp};
 use crate::step::ops::{Fold, Pw};
 use snn_runtime::abi::Scalar;
 
@@ -60,6 +60,11 @@ pub(super) fn range_in(expr: &Expr, env: &mut Env) -> Bounds {
             let bound = params.iter().copied().zip(ranges).collect();
             bind(bound, env, |env| range_in(forward, env))
         }
+        ExprKind::Neuron(_, _, NeuronFact::KernelSquare | NeuronFact::SurrogateMean) => POSITIVE,
+        ExprKind::Neuron(..) => Bounds::NONE,
+        ExprKind::Matrix(MatrixOp::Orthonormal, _) => between(-1.0, 1.0),
+        ExprKind::Matrix(MatrixOp::LowRank(_), _) => Bounds::NONE,
+        ExprKind::Matrix(..) => POSITIVE,
         ExprKind::MatVec(..)
         | ExprKind::Random { .. }
         | ExprKind::State(_)

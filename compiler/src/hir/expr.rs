@@ -55,6 +55,107 @@ pub enum TraceRef {
     Fired,
 }
 
+/// What initializers may know of the receiving neuron; it is measured on one neuron alone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum NeuronFact {
+    /// Distance of the membrane (left side of `fire`) from threshold (right side) at rest, in the unit of `fire`.
+    Threshold,
+    /// Sum over the steps of the membrane's response to one spike of weight 1, without threshold; unit of `fire` over that of the port.
+    KernelSum,
+    /// Sum of its squares.
+    KernelSquare,
+    /// Mean of the absolute derivative of the surrogate over [-1, 1].
+    SurrogateMean,
+    /// Growth of the number of spikes a step with a constant input, far above threshold; 1 over the unit of the port.
+    RateSlope,
+}
+
+impl NeuronFact {
+    /// All of them.
+    pub const ALL: [NeuronFact; 5] = [
+        NeuronFact::Threshold,
+        NeuronFact::KernelSum,
+        NeuronFact::KernelSquare,
+        NeuronFact::SurrogateMean,
+        NeuronFact::RateSlope,
+    ];
+
+    /// The name in the language.
+    pub fn name(self) -> &'static str {
+        match self {
+            NeuronFact::Threshold => "threshold",
+            NeuronFact::KernelSum => "kernel_sum",
+            NeuronFact::KernelSquare => "kernel_square",
+            NeuronFact::SurrogateMean => "surrogate_mean",
+            NeuronFact::RateSlope => "rate_slope",
+        }
+    }
+
+    /// The fact of a name.
+    pub fn from_name(name: &str) -> Option<NeuronFact> {
+        NeuronFact::ALL.into_iter().find(|fact| fact.name() == name)
+    }
+
+    /// Its unit for a membrane and a port of these units.
+    pub fn unit(self, membrane: Unit, port: Unit) -> Option<Unit> {
+        match self {
+            NeuronFact::Threshold => Some(membrane),
+            NeuronFact::KernelSum => membrane.div(port),
+            NeuronFact::KernelSquare => membrane.div(port)?.powi(2),
+            NeuronFact::SurrogateMean => Some(Unit::NONE),
+            NeuronFact::RateSlope => Unit::NONE.div(port),
+        }
+    }
+}
+
+/// Functions of whole matrices `[post, pre]`, in initializers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum MatrixOp {
+    /// The orthonormal factor: `[post, pre]`.
+    Orthonormal,
+    /// The nearest matrix of this rank: `[post, pre]`.
+    LowRank(usize),
+    /// All singular values, largest first: `[min(post, pre)]`.
+    SingularValues,
+    /// The largest absolute eigenvalue of a square matrix: one number.
+    Radius,
+    /// Place among the synapses onto the same neuron, from 0 for the smallest: `[post, pre]`.
+    OrderOfInputs,
+    /// Place among the synapses of the same sender, from 0 for the smallest: `[post, pre]`.
+    OrderOfOutputs,
+}
+
+impl MatrixOp {
+    /// The name in the language.
+    pub fn name(self) -> &'static str {
+        match self {
+            MatrixOp::Orthonormal => "orthonormal",
+            MatrixOp::LowRank(_) => "nearest_of_rank",
+            MatrixOp::SingularValues => "singular_values",
+            MatrixOp::Radius => "radius",
+            MatrixOp::OrderOfInputs => "order_of_inputs",
+            MatrixOp::OrderOfOutputs => "order_of_outputs",
+        }
+    }
+
+    /// The shape of the result for a matrix.
+    pub fn shape(self, matrix: &[usize]) -> Vec<usize> {
+        match self {
+            MatrixOp::SingularValues => matrix.iter().copied().min().into_iter().collect(),
+            MatrixOp::Radius => Vec::new(),
+            _ => matrix.to_vec(),
+        }
+    }
+
+    /// The unit of the result for a matrix of a unit.
+    pub fn unit(self, unit: Unit) -> Unit {
+        match self {
+            MatrixOp::Orthonormal | MatrixOp::OrderOfInputs | MatrixOp::OrderOfOutputs => Unit::NONE,
+            MatrixOp::LowRank(_) | MatrixOp::SingularValues | MatrixOp::Radius => unit,
+        }
+    }
+}
+
 /// Kinds of expressions.
 #[derive(Clone, Debug)]
 pub enum ExprKind {
@@ -148,6 +249,10 @@ pub enum ExprKind {
     },
     /// In an `init`: index along a logical axis (0: post `i`, 1: pre `j`).
     Iota(usize),
+    /// In an `init`: what is measured of the neuron that receives at this port (index).
+    Neuron(PopId, usize, NeuronFact),
+    /// In an `init`: a function of a whole matrix.
+    Matrix(MatrixOp, Box<Expr>),
 }
 
 /// A statement of a population's step.

@@ -10,8 +10,10 @@
 //!
 //! Once a program is in HIR without errors, the user is right: whatever goes wrong later is a bug of ours.
 
+pub(crate) mod alone;
 pub mod constant;
 mod expr;
+pub mod first;
 mod job;
 pub mod print;
 pub mod unit;
@@ -151,6 +153,8 @@ pub struct InitNeeds {
     pub random: bool,
     /// Reads activity on the first batch.
     pub batch: bool,
+    /// Reads what is measured of the receiving neuron.
+    pub neuron: bool,
 }
 
 /// A state variable of a population.

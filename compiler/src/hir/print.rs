@@ -133,6 +133,9 @@ fn param(out: &mut String, param: &Param, names: &Names) {
     if needs.batch {
         facts.push("reads the first batch".to_string());
     }
+    if needs.neuron {
+        facts.push("measures the receiving neuron".to_string());
+    }
     let range = bounds(*support);
     if !range.is_empty() && support.low != support.high {
         facts.push(format!("values{range}"));

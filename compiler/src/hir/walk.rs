@@ -21,6 +21,7 @@ impl Expr {
             | ExprKind::Trace(..)
             | ExprKind::Target
             | ExprKind::Random { .. }
+            | ExprKind::Neuron(..)
             | ExprKind::Iota(_) => Vec::new(),
             ExprKind::Delayed { value, delay } => vec![value, delay],
             ExprKind::Pointwise(_, args) => args.iter().collect(),
@@ -28,7 +29,7 @@ impl Expr {
             ExprKind::MatVec(a, b) | ExprKind::StraightThrough(a, b) | ExprKind::GradScale(a, b) => {
                 vec![a, b]
             }
-            ExprKind::Reduce { value, .. } => vec![value],
+            ExprKind::Reduce { value, .. } | ExprKind::Matrix(_, value) => vec![value],
             ExprKind::Let { value, body, .. } => vec![value, body],
             ExprKind::Custom { args, forward, backward, .. } => {
                 args.iter().chain([forward.as_ref()]).chain(backward).collect()

@@ -53,7 +53,10 @@ fn not_a_neuron(cx: &mut Cx, span: Span, at: &str) {
 }
 
 /// The neuron with its arguments, and the axes of the population.
-fn rule<'a>(cx: &mut Cx<'a>, neuron: &'a ast::Expr) -> Option<(Applied<'a>, &'a [Arg], Vec<usize>)> {
+pub(super) fn rule<'a>(
+    cx: &mut Cx<'a>,
+    neuron: &'a ast::Expr,
+) -> Option<(Applied<'a>, &'a [Arg], Vec<usize>)> {
     let (path, args, axes): (&'a ast::Path, &'a [Arg], &'a [ast::Expr]) = match &neuron.kind {
         ExprKind::Name(path) => (path, &[], &[]),
         ExprKind::Call { callee, args } => (callee, args, &[]),

@@ -1,7 +1,7 @@
 //! Text of expressions, with as few parentheses as the precedence of the language needs.
 
 use super::Names;
-use crate::hir::{Expr, ExprKind, Over, ReduceOp, StateId, TraceRef};
+use crate::hir::{Expr, ExprKind, MatrixOp, Over, ReduceOp, StateId, TraceRef};
 use crate::step::ops::Pw;
 
 /// The text of an expression.
@@ -76,6 +76,11 @@ fn other(expr: &Expr, names: &Names) -> String {
         ExprKind::Steps => "steps".into(),
         ExprKind::Scalar(scalar) => scalar.name().into(),
         ExprKind::Target => "target".into(),
+        ExprKind::Neuron(_, _, fact) => fact.name().into(),
+        ExprKind::Matrix(op, value) => {
+            let rank = if let MatrixOp::LowRank(r) = op { format!(", {r}") } else { String::new() };
+            format!("{}({}{rank})", op.name(), text(value, names, 0))
+        }
         ExprKind::Iota(0) => "i".into(),
         ExprKind::Iota(1) => "j".into(),
         ExprKind::Iota(axis) => format!("index({axis})"),

@@ -139,6 +139,7 @@ fn measure(model: &Model, measure: &Measure) -> String {
         Measure::Spikes => "spikes".to_string(),
         Measure::Count => "count".to_string(),
         Measure::Rate => "rate".to_string(),
+        Measure::Drawn(value) => expr(value, &Names::of_model(model)),
     }
 }
 

@@ -164,7 +164,9 @@ impl<'a> Scope<'a> {
             ExprKind::MatVec(..) | ExprKind::Delayed { .. } => is_activity,
             ExprKind::StepIndex => is_body || is_activity,
             ExprKind::Random { .. } => is_body || is_activity || matches!(place, Place::Init { .. }),
-            ExprKind::Iota(_) => matches!(place, Place::Init { .. }),
+            ExprKind::Iota(_) | ExprKind::Matrix(..) | ExprKind::Neuron(..) => {
+                matches!(place, Place::Init { .. })
+            }
             ExprKind::Target => place == Place::Job,
             ExprKind::Scalar(_) => matches!(place, Place::Job | Place::Optimizer),
             ExprKind::Reduce { over: Over::Time, .. } => {
@@ -192,6 +194,10 @@ fn composed(expr: &Expr) -> Result<(), String> {
         ExprKind::Delayed { value, delay } => {
             ensure(delay.unit == Unit::TIME || is_zero(delay), || format!("a delay of {}", delay.unit))?;
             of(expr, value.unit, &value.shape)
+        }
+        ExprKind::Matrix(op, value) => {
+            ensure(value.shape.len() == 2, || format!("{} of {:?}", op.name(), value.shape))?;
+            of(expr, op.unit(value.unit), &op.shape(&value.shape))
         }
         ExprKind::Detach(value) | ExprKind::GradScale(value, _) | ExprKind::StraightThrough(value, _) => {
             of(expr, value.unit, &value.shape)
