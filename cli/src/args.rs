@@ -41,6 +41,10 @@ pub enum Command {
     Gradcheck(Run),
     /// Measure a training step and an inference of each training
     Bench(Run),
+    /// Run the jobs for lists of values and several seeds: means, intervals, success rates
+    Sweep(Sweep),
+    /// Measure a network before training, on its first batch: weights, rates, gradients, and what to change
+    Inspect(Run),
     /// Print a stage of the compiler
     Emit {
         /// The file.
@@ -67,10 +71,13 @@ pub enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Explain a message
+    /// Explain a message, or what each population of a file does in a step
     Explain {
-        /// A code such as E0401.
-        code: String,
+        /// A code such as E0401, or a file.
+        what: String,
+        /// Common options.
+        #[command(flatten)]
+        common: Common,
     },
     /// Make a small project
     New {
@@ -90,6 +97,44 @@ pub struct Run {
     /// Common options.
     #[command(flatten)]
     pub common: Common,
+}
+
+/// `sweep`. It has no folder for checkpoints: every run begins anew.
+#[derive(Args, Debug, Clone)]
+pub struct Sweep {
+    /// The file.
+    pub file: PathBuf,
+    /// Values of a `param` of the file between commas, or of `seed`, the seed of all jobs. Ranges a..b include both ends. The product of
+    /// all lists is run.
+    #[arg(short = 'p', value_name = "NAME=A,B,C")]
+    pub params: Vec<String>,
+    /// What counts as a success, for the success rate: "accuracy >= 0.9". Any metric; <, <=, >, >=.
+    #[arg(long, value_name = "CONDITION")]
+    pub success: Option<String>,
+    /// Writes one row for each run.
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Threads; 0: one for each processor. Results do not depend on it.
+    #[arg(long, default_value_t = 0, value_parser = threads)]
+    pub threads: usize,
+    /// Replaces the number of epochs.
+    #[arg(long)]
+    pub epochs: Option<usize>,
+    /// Replaces a file of a data source: name=path.
+    #[arg(long, value_name = "NAME=PATH")]
+    pub data: Vec<String>,
+    /// Memory that the process of a training may need at most: 200MB, 64MiB, 1.5GB.
+    #[arg(long, value_name = "BYTES", value_parser = memory::bytes)]
+    pub memory: Option<usize>,
+    /// Only the table.
+    #[arg(long)]
+    pub quiet: bool,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+    /// Sums in documented order: bit-identical with the reference interpreter, slower.
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// Options of all commands that read a program.

@@ -5,7 +5,7 @@ use crate::job::memory::Needs;
 use crate::job::{Runner, STOP, facts};
 use crate::load::{self, Failure, load};
 use crate::report::{self, JobReport};
-use crate::{bench, gradcheck, testing};
+use crate::{bench, explain, gradcheck, inspect, sweep, testing};
 use snn_compiler::diag::{Code, Diagnostics, render};
 use snn_compiler::hir::JobKind;
 use snn_compiler::pipeline::{self, DataFacts, Purpose, Stage};
@@ -27,6 +27,11 @@ pub fn run(cli: Cli) -> i32 {
         Command::Test(r) => jobs(&r, &[], true),
         Command::Gradcheck(r) => finish(&r.file, &r.common, check_gradients(&r)),
         Command::Bench(r) => finish(&r.file, &r.common, measure(&r)),
+        Command::Inspect(r) => finish(&r.file, &r.common, look(&r)),
+        Command::Sweep(s) => {
+            stop_on_interruption();
+            sweep::sweep(&s)
+        }
         Command::Check { file, memory, common } => {
             finish(&file, &common, check(&file, memory.is_some(), &common))
         }
@@ -34,7 +39,7 @@ pub fn run(cli: Cli) -> i32 {
             finish(&file, &common, emit(&file, stage, all, dump.as_deref(), &common))
         }
         Command::Fmt { files, check } => plain(fmt(&files, check)),
-        Command::Explain { code } => plain(explain(&code)),
+        Command::Explain { what, common } => plain(explain(&what, &common)),
         Command::New { dir } => plain(new(&dir)),
     }
 }
@@ -45,7 +50,9 @@ fn with_memory(mut command: Command) -> Command {
         Command::Run(r) | Command::Train(r) | Command::Eval(r) | Command::Simulate(r) => {
             r.common.memory = r.memory
         }
-        Command::Test(r) | Command::Gradcheck(r) | Command::Bench(r) => r.common.memory = r.memory,
+        Command::Test(r) | Command::Gradcheck(r) | Command::Bench(r) | Command::Inspect(r) => {
+            r.common.memory = r.memory
+        }
         Command::Check { memory, common, .. } => common.memory = memory.flatten(),
         _ => {}
     }
@@ -90,13 +97,7 @@ fn jobs(r: &Run, kinds: &[JobKind], tests: bool) -> i32 {
 }
 
 fn run_jobs(r: &Run, kinds: &[JobKind], tests: bool, done: &mut Vec<JobReport>) -> Result<(), Failure> {
-    // A second Ctrl-C ends the process at once.
-    let _ = ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(1);
-        }
-        eprintln!("stopping after this batch; press Ctrl-C again to stop at once");
-    });
+    stop_on_interruption();
     let loaded = load(&r.file, &r.common)?;
     let mut runner = Runner::new(&loaded, &r.common)?;
     let program = &loaded.checked.program;
@@ -118,6 +119,16 @@ fn run_jobs(r: &Run, kinds: &[JobKind], tests: bool, done: &mut Vec<JobReport>) 
         return Err(Failure::plain("E0912", "the file has no such job", Some(help)));
     }
     Ok(())
+}
+
+/// Ctrl-C stops after the batch that runs, a second one at once.
+fn stop_on_interruption() {
+    let _ = ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(1);
+        }
+        eprintln!("stopping after this batch; press Ctrl-C again to stop at once");
+    });
 }
 
 /// Results go to standard output, failures to standard error.
@@ -148,6 +159,15 @@ fn check_gradients(r: &Run) -> Result<Vec<JobReport>, Failure> {
     }
     if let Some(failed) = &report.failed {
         eprintln!("{failed}");
+    }
+    Ok(vec![report])
+}
+
+fn look(r: &Run) -> Result<Vec<JobReport>, Failure> {
+    let loaded = load(&r.file, &r.common)?;
+    let report = inspect::inspect(&mut Runner::new(&loaded, &r.common)?)?;
+    if !r.common.json {
+        report::out(&report.text);
     }
     Ok(vec![report])
 }
@@ -241,10 +261,16 @@ fn fmt(files: &[std::path::PathBuf], check: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn explain(name: &str) -> Result<(), Failure> {
-    let Some(code) = Code::from_name(&name.to_uppercase()) else {
-        let help = Some("codes look like E0401; messages show theirs in brackets".to_string());
-        return Err(Failure::plain("E0201", format!("there is no code `{name}`"), help));
+/// A file if there is one of this name or its name has an extension, else a code.
+fn explain(what: &str, common: &Common) -> Result<(), Failure> {
+    let path = Path::new(what);
+    if what == "-" || path.is_file() || path.extension().is_some() {
+        report::out(&explain::program(&load(path, common)?.checked.program));
+        return Ok(());
+    }
+    let Some(code) = Code::from_name(&what.to_uppercase()) else {
+        let help = Some("codes look like E0401, messages show theirs in brackets; or give a .snn file");
+        return Err(Failure::plain("E0201", format!("there is no code `{what}`"), help.map(String::from)));
     };
     report::out(&format!("{}\n", render::explain(code).trim_end()));
     Ok(())

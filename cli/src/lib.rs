@@ -4,8 +4,11 @@
 pub mod args;
 pub mod bench;
 pub mod commands;
+pub mod explain;
 pub mod gradcheck;
+pub mod inspect;
 pub mod job;
 pub mod load;
 pub mod report;
+pub mod sweep;
 pub mod testing;

@@ -100,8 +100,14 @@ fn overrides(common: &Common, sources: &mut Sources, diags: &mut Diagnostics) ->
             return Err(Failure::plain("E0206", format!("`-p {text}` has no `=`"), help));
         };
         let file = sources.add(format!("-p {name}"), value);
-        if let Some(expr) = parse::expression(sources, file, diags) {
-            params.push((name.trim().to_string(), expr));
+        match parse::expression(sources, file, diags) {
+            Some(expr) => params.push((name.trim().to_string(), expr)),
+            None if value.contains(',') || value.contains("..") => {
+                if let Some(message) = diags.list.last_mut() {
+                    message.help("one value is wanted here; lists and ranges of values are for `snnc sweep`");
+                }
+            }
+            None => {}
         }
     }
     Ok(Overrides { params, seed: common.seed, epochs: common.epochs })

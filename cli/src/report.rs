@@ -22,7 +22,7 @@ pub struct Seconds {
 /// The result of a job.
 #[derive(Clone, Debug)]
 pub struct JobReport {
-    /// `train`, `evaluate`, `simulate`, `test`
+    /// `train`, `evaluate`, `simulate`, `test`, `inspect`
     pub job: &'static str,
     /// Name of the model or test.
     pub model: String,
@@ -34,6 +34,8 @@ pub struct JobReport {
     pub metrics: Vec<(String, f64)>,
     /// Lines for people that are no metrics (a confusion matrix).
     pub text: String,
+    /// What to change, in sentences.
+    pub advice: Vec<String>,
     /// Times.
     pub seconds: Seconds,
     /// A message if the job failed but others go on (a test).
@@ -60,6 +62,9 @@ fn job(j: &JobReport) -> Value {
             "update": s.update, "total": s.total,
         },
     });
+    if !j.advice.is_empty() {
+        value["advice"] = json!(j.advice);
+    }
     if let Some(failed) = &j.failed {
         value["failed"] = json!(failed);
     }
@@ -83,6 +88,18 @@ fn number(name: &str, value: f64) -> String {
         false if value == value.trunc() && value.abs() < 1e9 => format!("{value}"),
         false => format!("{value:.4}"),
     }
+}
+
+/// Lines of cells, columns as wide as their widest cell.
+pub fn aligned(lines: &[Vec<String>]) -> String {
+    let columns = lines.first().map_or(0, Vec::len);
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |cells: &Vec<String>| {
+        let cells = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    lines.iter().map(line).collect()
 }
 
 /// Writes to standard output; a closed pipe is not an error.

@@ -5,9 +5,13 @@ use crate::job::simulate::{drives, run};
 use crate::load::Failure;
 use crate::report::JobReport;
 use snn_compiler::hir::constant::ConstEnv;
-use snn_compiler::hir::{Compare, Expect, Expr, ExprKind, Job, Measure, PopId, Record, Test, TraceRef, Unit};
+use snn_compiler::hir::{
+    Compare, Expect, Expr, ExprKind, Job, LocalId, Measure, ParamId, PopId, Record, Test, TraceRef, Unit,
+};
 use snn_compiler::interp::{self, Array, Call, Inputs};
+use snn_compiler::lower;
 use snn_compiler::net::Net;
+use snn_compiler::pipeline;
 use snn_compiler::step::Ty;
 use snn_runtime::abi::SCALARS;
 use std::time::Instant;
@@ -35,6 +39,7 @@ impl Traces {
             Measure::Spikes => (0..fired().len()).filter(|k| fired()[*k] != 0.0).map(|k| k as f64).collect(),
             Measure::Count => vec![count()],
             Measure::Rate => vec![count() / (fired().len() as f64 * self.dt)],
+            Measure::Drawn(_) => unreachable!("only in tests that draw"),
         }
     }
 }
@@ -42,25 +47,12 @@ impl Traces {
 /// Runs a test.
 pub fn test(runner: &mut Runner, test: &Test) -> Result<JobReport, Failure> {
     let start = Instant::now();
-    let job = recording(&test.job, test);
-    let mut report = runner.report(&job, "test");
+    let mut report = runner.report(&test.job, "test");
     report.model = test.name.clone();
-    let compiled = compiled(runner, &job)?;
-    let reference = reference(runner, &job)?;
-    let (mut failures, mut failed) = (Vec::new(), 0);
-    for expect in &test.expects {
-        let before = failures.len();
-        for (engine, traces, slack) in
-            [("compiled code", &compiled, F32_SLACK), ("the interpreter", &reference, 0.0)]
-        {
-            if let Some(why) = fails(expect, traces, slack) {
-                let line = runner.loaded.sources.line_column(expect.span).0;
-                let text = runner.loaded.sources.slice(expect.span);
-                failures.push(format!("line {line}: {text}\n    in {engine}: {why}"));
-            }
-        }
-        failed += usize::from(failures.len() > before);
-    }
+    let (failures, failed) = match test.draws {
+        Some(w) => drawn(runner, test, w),
+        None => simulated(runner, test)?,
+    };
     report.metrics.push(("expectations".into(), test.expects.len() as f64));
     report.metrics.push(("failed".into(), failed as f64));
     if !failures.is_empty() {
@@ -71,6 +63,54 @@ pub fn test(runner: &mut Runner, test: &Test) -> Result<JobReport, Failure> {
     Ok(report)
 }
 
+/// What fails of a simulation, and of how many expectations.
+fn simulated(runner: &mut Runner, test: &Test) -> Result<(Vec<String>, usize), Failure> {
+    let job = recording(&test.job, test);
+    let compiled = compiled(runner, &job)?;
+    let reference = reference(runner, &job)?;
+    let (mut failures, mut failed) = (Vec::new(), 0);
+    for expect in &test.expects {
+        let before = failures.len();
+        for (engine, traces, slack) in
+            [("compiled code", &compiled, F32_SLACK), ("the interpreter", &reference, 0.0)]
+        {
+            let (left, right) = (traces.measure(&expect.left), traces.measure(&expect.right));
+            if let Some(why) = fails(expect, &left, &right, slack) {
+                failures.push(format!("{}\n    in {engine}: {why}", said(runner, expect)));
+            }
+        }
+        failed += usize::from(failures.len() > before);
+    }
+    Ok((failures, failed))
+}
+
+/// What fails of the first values of a tensor, as they are put into the weights (32 bits), and of how many expectations.
+fn drawn(runner: &Runner, test: &Test, w: LocalId) -> (Vec<String>, usize) {
+    let env = ConstEnv { dt: test.job.dt, steps: test.job.steps };
+    let model = runner.model(&test.job);
+    let last = model.params.len() - 1;
+    let stored = pipeline::first_values(model, ParamId(last as u32), env, test.job.seed, None);
+    let param = &model.params[last];
+    let measure = |m: &Measure| match m {
+        Measure::Drawn(value) => lower::of_first_values(value, (w, &param.shape, &stored), env),
+        Measure::Values(values) => values.clone(),
+        _ => unreachable!("only in tests that simulate"),
+    };
+    let why = |expect: &Expect| {
+        let why = fails(expect, &measure(&expect.left), &measure(&expect.right), F32_SLACK)?;
+        Some(format!("{}\n    {why}", said(runner, expect)))
+    };
+    let failures: Vec<String> = test.expects.iter().filter_map(why).collect();
+    let failed = failures.len();
+    (failures, failed)
+}
+
+/// An expectation and where it stands.
+fn said(runner: &Runner, expect: &Expect) -> String {
+    let line = runner.loaded.sources.line_column(expect.span).0;
+    format!("line {line}: {}", runner.loaded.sources.slice(expect.span))
+}
+
 /// The job with a record for each trace that is measured.
 fn recording(job: &Job, test: &Test) -> Job {
     let mut traces = vec![];
@@ -78,7 +118,7 @@ fn recording(job: &Job, test: &Test) -> Job {
         let trace = match m {
             Measure::Trace(trace) => *trace,
             Measure::Spikes | Measure::Count | Measure::Rate => TraceRef::Fired,
-            Measure::Values(_) => continue,
+            Measure::Values(_) | Measure::Drawn(_) => continue,
         };
         if !traces.contains(&trace) {
             traces.push(trace);
@@ -155,33 +195,28 @@ fn reference(runner: &mut Runner, job: &Job) -> Result<Traces, Failure> {
 pub fn params(runner: &Runner, job: &Job, net: &Net) -> Vec<Array<f64>> {
     let env = ConstEnv { dt: job.dt, steps: job.steps };
     let rows = net.shards * net.shard_batch;
-    runner
-        .model(job)
-        .params
-        .iter()
-        .zip(&net.params)
-        .map(|(p, stored)| {
-            let mut a = Array::filled(&Ty::tensor(&stored.shape), 1, rows, 0.0);
-            if !p.init.needs.batch {
-                let values = snn_compiler::lower::init_values(p, env, job.seed, None);
-                a.data.iter_mut().zip(values).for_each(|(d, v)| *d = f64::from(v));
-            }
-            a
-        })
-        .collect()
+    let model = runner.model(job);
+    let of = |(idx, stored): (usize, &snn_compiler::step::Param)| {
+        let mut a = Array::filled(&Ty::tensor(&stored.shape), 1, rows, 0.0);
+        if !model.params[idx].init.needs.batch {
+            let values = pipeline::first_values(model, ParamId(idx as u32), env, job.seed, None);
+            a.data.iter_mut().zip(values).for_each(|(d, v)| *d = f64::from(v));
+        }
+        a
+    };
+    net.params.iter().enumerate().map(of).collect()
 }
 
 /// Why an expectation does not hold.
-fn fails(expect: &Expect, traces: &Traces, slack: f64) -> Option<String> {
-    let (left, right) = (traces.measure(&expect.left), traces.measure(&expect.right));
+fn fails(expect: &Expect, left: &[f64], right: &[f64], slack: f64) -> Option<String> {
     if left.len() != right.len() && right.len() != 1 {
-        return Some(format!("{} values, expected {}: found {}", left.len(), right.len(), list(&left)));
+        return Some(format!("{} values, expected {}: found {}", left.len(), right.len(), list(left)));
     }
     for (k, l) in left.iter().enumerate() {
         let r = if right.len() == 1 { right[0] } else { right[k] };
         if !holds(expect.compare, *l, r, slack) {
             let at = if left.len() > 1 { format!(" at index {k}") } else { String::new() };
-            return Some(format!("found {l}{at}, expected {r}; found {}", list(&left)));
+            return Some(format!("found {l}{at}, expected {r}; found {}", list(left)));
         }
     }
     None

@@ -1,5 +1,9 @@
 //! The whole pipeline: text to checked program, job to net, net to machine code; and the text of every stage.
 
+mod facts;
+
+pub use facts::first_values;
+
 use crate::analyze::{self, Overrides};
 use crate::diag::Diagnostics;
 use crate::hir::constant::ConstEnv;
@@ -57,6 +61,13 @@ pub enum Purpose {
     },
 }
 
+impl Purpose {
+    /// Whether weights are trained: what `training` is in the language.
+    pub fn trains(self) -> bool {
+        matches!(self, Purpose::Train | Purpose::Gradient { .. })
+    }
+}
+
 /// Rows (samples times steps) of a shard of which the sequences of a layer stay in the second-level cache (784-512-512-10: 100 steps
 /// train in 96 ms with 400 rows, in 114 with 1600).
 const ROWS: usize = 400;
@@ -101,7 +112,7 @@ pub fn net(
     strict: bool,
 ) -> Result<Staged, String> {
     let env = ConstEnv { dt: job.dt, steps: job.steps };
-    let training = matches!(purpose, Purpose::Train | Purpose::Gradient { .. });
+    let training = purpose.trains();
     let mut step = step::passes::run(lower::step(model, &env, training));
     let mut wanted = wanted(model, job, purpose);
     if purpose == Purpose::Train {
@@ -171,7 +182,7 @@ fn outputs(
     let env = ConstEnv { dt: job.dt, steps: job.steps };
     let mut named = Vec::new();
     lower::statistics(net, traces);
-    let mut values = lower::job_values(net, traces, model, env, target_width);
+    let mut values = lower::job_values(net, traces, model, env, target_width, purpose.trains());
     let loss = job.loss.as_ref().filter(|_| !matches!(purpose, Purpose::Simulate));
     if let Some(loss) = loss {
         named.push(("loss".to_string(), values.loss(loss)));
@@ -326,7 +337,7 @@ pub fn emit_text(checked: &Checked, stage: Stage) -> Result<String, String> {
         _ => {}
     }
     let jobs = &checked.program.jobs;
-    let tests = checked.program.tests.iter().map(|t| &t.job);
+    let tests = checked.program.tests.iter().filter(|t| t.draws.is_none()).map(|t| &t.job);
     let job = jobs.iter().find(|j| j.kind == JobKind::Train).or(jobs.first()).or(tests.into_iter().next());
     let job = job.ok_or("the file has no job: write `train`, `evaluate`, `simulate` or `test`")?;
     let model = &checked.program.models[job.model.idx()];

@@ -1,4 +1,4 @@
-//! The standard library: texts of `stdlib/*.snn`, part of the compiler.
+//! The standard library: texts of `stdlib/*.snn`, part of the compiler. `x_y.snn` is a part of module `x`.
 
 /// Module name (`neuron` is used as `std.neuron`) and text.
 pub const MODULES: &[(&str, &str)] = &[
@@ -6,8 +6,17 @@ pub const MODULES: &[(&str, &str)] = &[
     ("reset", include_str!("../../stdlib/reset.snn")),
     ("surrogate", include_str!("../../stdlib/surrogate.snn")),
     ("encode", include_str!("../../stdlib/encode.snn")),
-    ("init", include_str!("../../stdlib/init.snn")),
+    (
+        "init",
+        concat!(
+            include_str!("../../stdlib/init.snn"),
+            include_str!("../../stdlib/init_structure.snn"),
+            include_str!("../../stdlib/init_spiking.snn")
+        ),
+    ),
+    ("special", include_str!("../../stdlib/special.snn")),
     ("loss", include_str!("../../stdlib/loss.snn")),
     ("ei", include_str!("../../stdlib/ei.snn")),
+    ("elm", include_str!("../../stdlib/elm.snn")),
     ("optim", include_str!("../../stdlib/optim.snn")),
 ];

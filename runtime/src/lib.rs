@@ -3,7 +3,7 @@
 //! | to … | read |
 //! |---|---|
 //! | see what generated code gets and may touch | [`abi`], [`program`] |
-//! | call the same functions as generated code | [`math`], [`rng`], [`kernels`] |
+//! | call the same functions as generated code | [`math`], [`rng`], [`windows`], [`kernels`] |
 //! | run a program on a batch | [`engine`], with [`memory`] and [`pool`] |
 //! | get data in and results out | [`data`], [`record`], [`files`] |
 //! | train and evaluate | [`train`] |
@@ -14,6 +14,7 @@ pub mod program;
 pub mod error;
 pub mod math;
 pub mod rng;
+pub mod windows;
 
 pub mod kernels;
 pub mod memory;

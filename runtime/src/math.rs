@@ -5,13 +5,13 @@
 //! lanes and get the same bits. All have no branches: what looks like `if` is a select. The comment of each function *is* the
 //! sequence; its constants are public. Nothing is contracted to fma and nothing is reassociated.
 //!
-//! [`sin`], [`cos`], [`arctan`], [`pow`] (in `math/scalar.rs`) are called, one element at a time.
+//! [`sin`], [`cos`], [`arctan`], [`erf`], [`pow`] (in `math/scalar.rs`) are called, one element at a time.
 //!
 //! Generated code runs with denormals flushed to zero ([`crate::pool::FlushDenormals`]); whoever compares with it does the same.
 
 mod scalar;
 
-pub use scalar::{arctan, cos, pow, sin};
+pub use scalar::{arctan, cos, erf, erf_f64, pow, sin};
 
 /// 1.5 · 2²³: `(x + MAGIC) - MAGIC` rounds |x| < 2²² to the nearest whole number, ties to even; the low bits of
 /// `bits(x + MAGIC)` are that number.

@@ -59,7 +59,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    fn of(output: Output) -> Ran {
+    pub fn of(output: Output) -> Ran {
         Ran {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -75,13 +75,13 @@ impl Ran {
     }
 
     /// The exit code is 1 and a message has this code.
-    fn fails_with(self, code: &str) -> Result<Ran, String> {
+    pub fn fails_with(self, code: &str) -> Result<Ran, String> {
         let ran = self.expect(1)?;
         ensure(ran.err.contains(code), || format!("no {code} in:\n{}", ran.err))?;
         Ok(ran)
     }
 
-    fn json(&self) -> Result<Value, String> {
+    pub fn json(&self) -> Result<Value, String> {
         serde_json::from_str(&self.out).map_err(|error| format!("{error} in:\n{}", self.out))
     }
 }
@@ -100,10 +100,10 @@ pub(crate) fn snnc(args: &[&str]) -> Result<Ran, String> {
 }
 
 /// A folder that is removed afterwards.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Result<Folder, String> {
+    pub fn new() -> Result<Folder, String> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("snnc-tests-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
@@ -111,13 +111,13 @@ impl Folder {
         Ok(Folder(path))
     }
 
-    fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> Result<String, String> {
+    pub fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> Result<String, String> {
         let path = self.0.join(name);
         std::fs::write(&path, bytes).map_err(|error| error.to_string())?;
         Ok(path.display().to_string())
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.0.join(name).display().to_string()
     }
 }
@@ -129,7 +129,7 @@ impl Drop for Folder {
 }
 
 /// A small training; `{extra}` are settings.
-fn small(extra: &str) -> String {
+pub(crate) fn small(extra: &str) -> String {
     format!(
         "param hidden = 12\n\
          model Net {{\n    input x: [64]\n    let h = Lif[hidden](tau = 10 ms)\n    let y = Integrator[10]\n    \
@@ -256,7 +256,7 @@ fn idx_files() -> Result<(), String> {
     ensure(!swapped.err.contains("internal error"), || swapped.err.clone())
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
@@ -406,7 +406,8 @@ fn gradcheck() -> Result<(), String> {
     let ran = snnc(&["gradcheck", &file, "--json"])?.expect(0)?;
     let metrics = &ran.json()?["jobs"][0]["metrics"];
     ensure(metrics["f64.x->h.weight"].is_number() && metrics["transpose"].is_number(), || ran.out.clone())?;
-    let bell = small("").replace("tau = 10 ms", "tau = 10 ms, grad = gaussian_bell");
+    let bell = small("").replace("tau = 10 ms", "tau = 10 ms, grad = bell");
+    let bell = format!("surrogate bell {{ derivative(x) = exp(-x^2) }}\n{bell}");
     snnc(&["gradcheck", &folder.file("bell.snn", bell)?])?.fails_with("E0806")?;
     Ok(())
 }
@@ -462,6 +463,9 @@ fn explain() -> Result<(), String> {
     let ran = snnc(&["explain", "e0401"])?.expect(0)?;
     ensure(ran.out.contains("E0401") && ran.out.contains("Wrong:"), || ran.out.clone())?;
     snnc(&["explain", "E9999"])?.expect(1)?;
+    let ran = snnc(&["explain", "examples/digits.snn"])?.expect(0)?;
+    ensure(ran.out.contains("fires where v >= 1"), || ran.out.clone())?;
+    snnc(&["explain", "no-such-file.snn"])?.fails_with("E0901")?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use snn_compiler::hir::{Job, JobKind};
 use snn_compiler::interp::{self, Array, Call, Inputs, Number};
 use snn_compiler::net::{Net, Sink};
 use snn_compiler::pipeline::{self, DataFacts, Options, Purpose};
-use snn_compiler::step::{Op, Ty, ValId};
+use snn_compiler::step::{Ty, ValId};
 use snn_runtime::abi::{SCALARS, Scalar};
 use snn_runtime::data::Dataset;
 use snn_runtime::engine::{self, Engine, SectionTimes, Weights};
@@ -65,11 +65,15 @@ fn given(runner: &Runner, job: &Job, data: Option<&Dataset>, samples: usize) -> 
 /// First values; initializers that need a batch get ones here.
 fn params(runner: &Runner, job: &Job, net: &Net) -> Vec<Vec<f32>> {
     let env = snn_compiler::hir::constant::ConstEnv { dt: job.dt, steps: job.steps };
-    let of = |(p, stored): (&snn_compiler::hir::Param, &snn_compiler::step::Param)| match p.init.needs.batch {
+    let model = runner.model(job);
+    let of = |(idx, stored): (usize, &snn_compiler::step::Param)| match model.params[idx].init.needs.batch {
         true => vec![0.1; stored.shape.iter().product()],
-        false => snn_compiler::lower::init_values(p, env, job.seed, None),
+        false => {
+            let id = snn_compiler::hir::ParamId(idx as u32);
+            snn_compiler::pipeline::first_values(model, id, env, job.seed, None)
+        }
     };
-    runner.model(job).params.iter().zip(&net.params).map(of).collect()
+    net.params.iter().enumerate().map(of).collect()
 }
 
 fn scalars(samples: usize) -> [f32; SCALARS] {
@@ -149,7 +153,7 @@ fn sums_weights(net: &Net, val: ValId) -> bool {
     let mut stack = vec![val];
     while let Some(val) = stack.pop() {
         let node = net.graph.node(val);
-        if matches!(node.op, Op::Outer) && node.args.iter().all(|a| net.graph.ty(*a).time) {
+        if node.op.is_weight_gradient() && node.args.iter().all(|a| net.graph.ty(*a).time) {
             return true;
         }
         if !std::mem::replace(&mut seen[val.idx()], true) {

@@ -1,11 +1,13 @@
 //! Gradients of independent programs: AR-LIF, the membrane potential rectifier, a small LIF network. Each must hold in the f64
 //! interpreter, the f32 interpreter and in machine code. Traces of single neurons are in `tests/suite/neurons/*_golden.snn`.
 //!
-//! E-I layers (DeepEISNN, arXiv 2509.23253): by an independent program in double precision. AR-LIF (Huang et al. 2025) and MPR (Guo et al. 2022): computed once in double precision by programs written from the
-//! released code, printed to nine decimals. The LIF network: `tests/golden/lif_net.py`, by PyTorch in double precision.
-//! Batch norm: `norm`.
+//! E-I layers (DeepEISNN, arXiv 2509.23253): by an independent program in double precision. AR-LIF (Huang et al. 2025) and MPR (Guo et
+//! al. 2022): computed once in double precision by programs written from the released code, printed to nine decimals. Batch norm is in
+//! `golden/norm.rs`; resets, surrogates and
+//! other neurons are in `golden/rules.rs`. The LIF network: `tests/golden/lif_net.py`, by PyTorch in double precision.
 
 mod norm;
+mod rules;
 
 use crate::differential::{Given, compiled, interpreted};
 use libtest_mimic::{Failed, Trial};
@@ -20,7 +22,8 @@ pub fn trials() -> Vec<Trial> {
     let trial = |name: &str, run: fn() -> Result<(), String>| {
         Trial::test(format!("golden: gradients of {name}"), move || run().map_err(Failed::from))
     };
-    vec![
+    let mut list = rules::trials();
+    list.extend([
         trial("AR-LIF", ar_lif),
         trial("the rectified membrane without leak", rectified),
         trial("the rectified membrane with leak", rectified_with_leak),
@@ -31,14 +34,15 @@ pub fn trials() -> Vec<Trial> {
         trial("a normalised membrane, the raw one carried", norm::raw),
         trial("a normalised membrane that is carried", norm::normalised),
         trial("threshold-dependent batch norm", norm::threshold_dependent),
-    ]
+    ]);
+    list
 }
 
 /// Values of outputs or parameters by name.
-type Named<'a> = &'a [(&'a str, &'a [f64])];
+pub type Named<'a> = &'a [(&'a str, &'a [f64])];
 
 /// Runs the gradient net of a program's training on all engines and compares outputs.
-fn check(text: &str, given: &Given, width: usize, params: Named, expected: Named) -> Result<(), String> {
+pub fn check(text: &str, given: &Given, width: usize, params: Named, expected: Named) -> Result<(), String> {
     let samples = given.iter().find(|(name, _)| name == "mask").map_or(0, |(_, mask)| mask.len());
     let purpose = Purpose::Gradient { relaxed: false };
     all_engines(text, purpose, (given, samples, width), params, |engine, _, got, tolerance| {
@@ -109,8 +113,8 @@ fn compare(
 }
 
 /// One neuron whose input at step `t` is weight `t`, so that gradients of weights are those of the input. The loss is the sum of
-/// `(t + 1) * fired`.
-fn one_neuron(neuron: &str, steps: usize) -> (String, Given) {
+/// `(t + 1)` times what it emits.
+pub fn one_neuron(neuron: &str, steps: usize) -> (String, Given) {
     let text = format!(
         "model One {{
             input x: [{steps}] stream
@@ -118,10 +122,10 @@ fn one_neuron(neuron: &str, steps: usize) -> (String, Given) {
             x -> h : dense
             output h
         }}
-        data none = std.data.npy(x = \"none.npy\")
-        train One on none {{
+        data given = std.data.npy(x = \"none.npy\")
+        train One on given {{
             steps {steps}   batch 1
-            loss sum(sum((step_index + 1) * h.fired, over = time), over = population)
+            loss sum(sum((step_index + 1) * h, over = time), over = population)
         }}"
     );
     let values = (0..steps * steps).map(|at| if at / steps == at % steps { 1.0 } else { 0.0 }).collect();

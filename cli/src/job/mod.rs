@@ -246,14 +246,15 @@ impl<'a> Runner<'a> {
             return Ok(true);
         }
         let env = ConstEnv { dt: job.dt, steps: job.steps };
-        for (idx, param) in self.model(job).params.iter().enumerate() {
-            let values = if param.init.needs.batch {
+        let model = self.model(job);
+        for id in hir::first::order(model) {
+            let values = if model.params[id.idx()].init.needs.batch {
                 let mut activity = activity::FirstBatch::new(self, job, weights, data);
-                snn_compiler::lower::init_values(param, env, job.seed, Some(&mut activity))
+                pipeline::first_values(model, id, env, job.seed, Some(&mut activity))
             } else {
-                snn_compiler::lower::init_values(param, env, job.seed, None)
+                pipeline::first_values(model, id, env, job.seed, None)
             };
-            weights.param_mut(ready.engine.program(), idx).copy_from_slice(&values);
+            weights.param_mut(ready.engine.program(), id.idx()).copy_from_slice(&values);
         }
         Ok(false)
     }
@@ -303,6 +304,7 @@ impl<'a> Runner<'a> {
             threads: self.pool.threads(),
             metrics: Vec::new(),
             text: String::new(),
+            advice: Vec::new(),
             seconds: Default::default(),
             failed: None,
         }

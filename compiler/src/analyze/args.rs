@@ -1,11 +1,10 @@
-//! Arguments of declarations: which argument is which parameter, defaults, kinds and units; rules given by name; `param`s of
-//! files. What a body does with them is in the file of its kind.
+//! Arguments of declarations: which argument is which parameter, defaults, kinds and units; rules given by name. What a body
+//! does with them is in the file of its kind; `param`s of files are in `param`.
 
-use super::context::{Cx, FileParam, is_poison, poison};
-use super::declare::{Decl, article, list};
-use super::expr;
+use super::context::{Cx, is_poison, poison};
+use super::declare::{Decl, list};
 use super::scope::{Found, Meaning, Place, Scope, lookup};
-use super::unit;
+use super::{expr, param, unit};
 use crate::ast;
 use crate::diag::Code;
 use crate::diag::suggest::closest;
@@ -134,9 +133,12 @@ fn positional<'a>(cx: &mut Cx<'a>, rule: &Applied<'a>, arg: &'a ast::Arg, count:
     at
 }
 
-/// The value of an argument: a number or a rule.
+/// The value of an argument: a number or a rule. In an initializer another one is its values: `dale(glorot_normal)`.
 pub(super) fn given<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, e: &'a ast::Expr) -> Given<'a> {
     match rule(cx, scope, e) {
+        Some(rule) if scope.place == Place::Init && matches!(rule.decl, Decl::Init(_)) => {
+            Given::Value(super::call::apply(cx, scope, rule, &[], e.span))
+        }
         Some(rule) => Given::Rule(rule),
         None => Given::Value(expr::elaborate(cx, scope, e)),
     }
@@ -165,6 +167,11 @@ pub(super) fn rule<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, e: &'a ast::Expr)
         }
         (Decl::Neuron(_) | Decl::Reset(_) | Decl::Surrogate(_) | Decl::Init(_), None) => Some(found),
         (Decl::Fn(_) | Decl::Builtin(_), None) => Some(found),
+        // Where nothing is drawn, `normal(0, 0.1)` says how first values will be.
+        (Decl::Fn(f), Some(args)) if scope.place == Place::Constant && param::draws(cx, f) => {
+            fill(cx, scope, &mut found, args);
+            Some(found)
+        }
         _ => None,
     }
 }
@@ -180,7 +187,9 @@ pub(super) fn complete<'a>(cx: &mut Cx<'a>, place: Place, rule: Applied<'a>, spa
         let value = match (given, &param.default) {
             (Some(given), _) => check(cx, &mut scope, decl, param, given),
             (None, Some(default)) => {
+                let reported = cx.diags.list.len();
                 let value = self::given(cx, &mut scope, default);
+                cx.blame_use(reported, decl, span);
                 annotated(cx, decl, param, value)
             }
             (None, None) => {
@@ -209,12 +218,15 @@ fn add_params_one<'a>(scope: &mut Scope<'a>, param: &'a ast::ParamDecl, value: &
     scope.add(&param.name.text, meaning, "parameter", param.name.span);
 }
 
-/// The class of rules that may stand for each other.
-fn class(decl: Decl) -> &'static str {
-    match decl {
-        Decl::Builtin(_) => "function",
-        _ => decl.kind(),
-    }
+/// Whether a rule may stand where another one is wanted: it is of its kind, or both give first values.
+pub(super) fn fits<'a>(cx: &Cx<'a>, rule: &Applied<'a>, wanted: &Applied<'a>) -> bool {
+    let gives_first_values = |decl| match decl {
+        Decl::Init(_) => true,
+        Decl::Fn(f) => param::draws(cx, f),
+        _ => false,
+    };
+    rule.decl.kind() == wanted.decl.kind()
+        || (gives_first_values(rule.decl) && gives_first_values(wanted.decl))
 }
 
 /// Checks an argument against the kind and unit of the default and the annotation.
@@ -225,20 +237,25 @@ fn check<'a>(
     param: &'a ast::ParamDecl,
     given: Given<'a>,
 ) -> Given<'a> {
+    // A default that has no value here does not matter: another one is given.
+    let reported = cx.diags.list.len();
     let wanted = param.default.as_ref().and_then(|default| rule(cx, scope, default));
-    let wanted = wanted.map(|rule| class(rule.decl));
+    cx.diags.list.truncate(reported);
+    // In an initializer another one is its values.
+    let is_values = |decl: Decl| scope.place == Place::Init && matches!(decl, Decl::Init(_));
+    let wanted = wanted.filter(|rule| !is_values(rule.decl));
     match (&given, wanted, &param.default) {
         (Given::Value(value), Some(_), _) if is_poison(value) => given,
-        (Given::Rule(rule), Some(wanted), _) if class(rule.decl) == wanted => given,
+        (Given::Rule(rule), Some(wanted), _) if fits(cx, rule, &wanted) => given,
         (Given::Rule(_), None, None) if param.unit.is_none() => given,
         (Given::Rule(rule), wanted, _) => {
-            let wanted = article(wanted.unwrap_or("number"));
+            let wanted = wanted.map_or("a number".to_string(), |wanted| wanted.decl.a_kind());
             cx.wrong_kind(rule.span, rule.decl, &wanted);
             label_param(cx, param);
             Given::Value(poison(rule.span))
         }
         (Given::Value(value), Some(wanted), _) => {
-            let title = format!("`{}` is {}, and a number is given", param.name.text, article(wanted));
+            let title = format!("`{}` is {}, and a number is given", param.name.text, wanted.decl.a_kind());
             cx.report(Code::E0301, value.span, title).at("this is a number");
             label_param(cx, param);
             Given::Value(poison(value.span))
@@ -275,49 +292,4 @@ fn annotated<'a>(cx: &mut Cx<'a>, decl: Decl<'a>, param: &'a ast::ParamDecl, giv
         value = expr::require_constant(cx, value, &what);
     }
     Given::Value(value)
-}
-
-/// The value of a `param` of a file.
-pub(super) fn file_param<'a>(cx: &mut Cx<'a>, param: &'a ast::ParamDecl) -> Expr {
-    let key = param.name.span;
-    match cx.file_params.get(&key) {
-        Some(FileParam::Done(value)) => return value.clone(),
-        Some(FileParam::Busy) => {
-            cx.report(Code::E0310, key, format!("`{}` is computed from itself", param.name.text))
-                .at("this would never end");
-            return poison(key);
-        }
-        None => {}
-    }
-    cx.file_params.insert(key, FileParam::Busy);
-    let value = file_param_value(cx, param);
-    cx.file_params.insert(key, FileParam::Done(value.clone()));
-    value
-}
-
-fn file_param_value<'a>(cx: &mut Cx<'a>, param: &'a ast::ParamDecl) -> Expr {
-    let name = &param.name.text;
-    let given = cx.overrides.get(&name[..]).copied().filter(|_| cx.is_user(param.name.span.file));
-    let what = format!("`{name}`");
-    let mut scope = Scope::new(Place::Constant);
-    let mut constant = |cx: &mut Cx<'a>, e: &'a ast::Expr| {
-        let value = expr::elaborate(cx, &mut scope, e);
-        expr::require_constant(cx, value, &what)
-    };
-    let default = param.default.as_ref().map(|e| constant(cx, e));
-    let given = given.map(|e| constant(cx, e));
-    let annotation = param.unit.as_ref().and_then(|unit| unit::of_annotation(cx, unit));
-    let unit = annotation.or(default.as_ref().filter(|d| !is_poison(d)).map(|d| d.unit));
-    match given.or(default) {
-        Some(value) => match unit {
-            Some(unit) => unit::expect(cx, value, unit, name, param.name.span),
-            None => value,
-        },
-        None => {
-            cx.report(Code::E0303, param.name.span, format!("`{name}` has no value"))
-                .at("no default")
-                .help(format!("write `param {name} = …`, or give it on the command line: `-p {name}=…`"));
-            poison(param.name.span)
-        }
-    }
 }

@@ -53,16 +53,29 @@ fn size<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, e: &'a ast::Expr, of_values:
             return Some(shape.iter().product());
         }
     }
-    let number = expr::constant(cx, scope, e, "a size");
-    let number = unit::plain(cx, number, "a size");
+    whole(cx, scope, e, "a size", 1)
+}
+
+/// A constant whole number of `least` or more; none after a message.
+pub(super) fn whole<'a>(
+    cx: &mut Cx<'a>,
+    scope: &mut Scope<'a>,
+    e: &'a ast::Expr,
+    what: &str,
+    least: usize,
+) -> Option<usize> {
+    let number = expr::constant(cx, scope, e, what);
+    let number = unit::plain(cx, number, what);
     if is_poison(&number) {
         return None;
     }
     let known = crate::hir::constant::eval_free(&number);
-    let whole = known.filter(|n| *n >= 0.5 && (n - n.round()).abs() < 1e-9 && *n <= SIZE_MAX as f64);
+    let is_whole =
+        |n: &f64| n.round() >= least as f64 && (n - n.round()).abs() < 1e-9 && *n <= SIZE_MAX as f64;
+    let whole = known.filter(is_whole);
     if whole.is_none() {
         let text = known.map_or("not known".to_string(), hir::print::number);
-        cx.report(Code::E0502, e.span, "a size must be a whole number of 1 or more")
+        cx.report(Code::E0502, e.span, format!("{what} must be a whole number of {least} or more"))
             .at(format!("this is {text}"));
     }
     whole.map(|n| n.round() as usize)

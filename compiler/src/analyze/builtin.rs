@@ -4,7 +4,7 @@ use super::call::is_pointwise;
 use super::context::{Cx, is_poison, leaf, number, poison};
 use super::declare::list;
 use super::scope::{self, Place, Scope};
-use super::{expr, norm, pointwise, unit};
+use super::{expr, layers, norm, pointwise, unit, whole};
 use crate::ast;
 use crate::diag::Code;
 use crate::diag::suggest::closest;
@@ -32,17 +32,26 @@ pub(super) fn call<'a>(
     args: &'a [ast::Arg],
     span: Span,
 ) -> Expr {
+    if whole::is_whole(name) {
+        return whole::call(cx, scope, name, args, span);
+    }
     if name == "rate" {
         return rate(cx, scope, args, span);
     }
     if matches!(name, "normalise" | "batch_norm") {
         return norm::call(cx, scope, name, args, span);
     }
-    let over = args.iter().find(|arg| arg.name.as_ref().is_some_and(|n| n.text == "over"));
+    let named = |word: &str| args.iter().find(|arg| arg.name.as_ref().is_some_and(|n| n.text == word));
+    let over = named("over");
+    let draws = matches!(name, "random" | "gaussian");
     let unnamed = args.iter().filter(|arg| arg.name.is_none()).count();
     let op = reduction(name).filter(|_| !matches!(name, "min" | "max") || over.is_some() || unnamed == 1);
+    if let Some(op) = op.filter(|_| over.is_some_and(layers::is_layers)) {
+        return layers::reduce(cx, scope, name, op, args, span);
+    }
     let params = if op.is_some() { &["x"] } else { params_of(name) };
-    let Some(mut values) = arguments(cx, scope, name, params, op.is_some(), args, span) else {
+    let word = if op.is_some() { Some("over") } else { draws.then_some("each") };
+    let Some(mut values) = arguments(cx, scope, name, params, word, args, span) else {
         return poison(span);
     };
     if let Some(op) = op {
@@ -52,7 +61,10 @@ pub(super) fn call<'a>(
     if is_pointwise(name) {
         return pointwise_call(cx, name, values, span);
     }
-    special(cx, scope, name, values, span)
+    if draws {
+        return random(cx, scope.place, name, named("each"), span);
+    }
+    special(cx, name, values, span)
 }
 
 fn pointwise_call(cx: &mut Cx, name: &str, mut values: Vec<Expr>, span: Span) -> Expr {
@@ -68,12 +80,13 @@ fn pointwise_call(cx: &mut Cx, name: &str, mut values: Vec<Expr>, span: Span) ->
 }
 
 /// The values of arguments by position or name; none after a message.
-fn arguments<'a>(
+pub(super) fn arguments<'a>(
     cx: &mut Cx<'a>,
     scope: &mut Scope<'a>,
     name: &'static str,
     params: &[&'static str],
-    has_over: bool,
+    // A further argument, whose value is a word.
+    word: Option<&'static str>,
     args: &'a [ast::Arg],
     span: Span,
 ) -> Option<Vec<Expr>> {
@@ -81,11 +94,11 @@ fn arguments<'a>(
     let mut failed = false;
     for arg in args {
         let at = match &arg.name {
-            Some(given) if given.text == "over" && has_over => continue,
+            Some(given) if Some(&given.text[..]) == word => continue,
             Some(given) => match params.iter().position(|param| *param == given.text) {
                 Some(at) => Some(at),
                 None => {
-                    unknown_argument(cx, name, params, has_over, given);
+                    unknown_argument(cx, name, params, word, given);
                     failed = true;
                     continue;
                 }
@@ -121,11 +134,15 @@ fn too_many(cx: &mut Cx, name: &str, params: &[&'static str], arg: &ast::Arg) {
     message.help(format!("write `{name}({})`", params.join(", ")));
 }
 
-fn unknown_argument(cx: &mut Cx, name: &str, params: &[&'static str], has_over: bool, given: &ast::Ident) {
+fn unknown_argument(
+    cx: &mut Cx,
+    name: &str,
+    params: &[&'static str],
+    word: Option<&'static str>,
+    given: &ast::Ident,
+) {
     let mut known = params.to_vec();
-    if has_over {
-        known.push("over");
-    }
+    known.extend(word);
     let near = closest(&given.text, known.iter().copied());
     let title = format!("`{name}` has no parameter `{}`", given.text);
     let message = cx.report(Code::E0205, given.span, title);
@@ -175,7 +192,7 @@ fn over_of(cx: &mut Cx, place: Place, name: &str, over: Option<&ast::Arg>) -> Op
         message.at("unknown axis");
         message.help(match near {
             Some(near) => format!("did you mean `over = {near}`?"),
-            None => "write `over = population`, `time`, `batch` or `all`".to_string(),
+            None => "write `over = population`, `time`, `batch`, `all` or `layers`".to_string(),
         });
     }
     found
@@ -201,8 +218,8 @@ fn reduce<'a>(
     }
     let is_allowed = match axes {
         Over::Population => true,
-        Over::Batch if scope.place == Place::Init => true,
-        Over::Time | Over::Batch => matches!(scope.place, Place::Job | Place::Unknown),
+        Over::Time => matches!(scope.place, Place::Job | Place::Unknown),
+        Over::Batch => matches!(scope.place, Place::Job | Place::Init | Place::Unknown),
         Over::All => matches!(scope.place, Place::Job | Place::Init | Place::Unknown),
     };
     if !is_allowed {
@@ -231,12 +248,9 @@ fn reduce<'a>(
     Expr { kind: ExprKind::Reduce { op, over: axes, value: Box::new(value) }, unit, shape, span }
 }
 
-fn special<'a>(cx: &mut Cx<'a>, scope: &Scope<'a>, name: &str, mut values: Vec<Expr>, span: Span) -> Expr {
+fn special<'a>(cx: &mut Cx<'a>, name: &str, mut values: Vec<Expr>, span: Span) -> Expr {
     if values.iter().any(is_poison) {
         return poison(span);
-    }
-    if matches!(name, "random" | "gaussian") {
-        return random(cx, scope.place, name, span);
     }
     let second = if values.len() > 1 { values.pop() } else { None };
     let Some(mut first) = values.pop() else { return poison(span) };
@@ -278,8 +292,30 @@ fn special<'a>(cx: &mut Cx<'a>, scope: &Scope<'a>, name: &str, mut values: Vec<E
     Expr { kind, unit, shape, span }
 }
 
+/// Whether a random number is drawn once for a presentation; none after a message.
+fn once(cx: &mut Cx, place: Place, each: Option<&ast::Arg>) -> Option<bool> {
+    let Some(arg) = each else { return Some(false) };
+    let word = match &arg.value.kind {
+        ast::ExprKind::Name(path) if path.segments.len() == 1 => &path.segments[0].text[..],
+        _ => "",
+    };
+    if matches!(place, Place::Init | Place::Update) {
+        cx.report(Code::E0309, arg.value.span, format!("`each` in {}", place.words()))
+            .at("every weight draws its own number")
+            .help("leave it out");
+        return None;
+    }
+    let once = ["step", "presentation"].iter().position(|known| *known == word);
+    if once.is_none() {
+        cx.report(Code::E0201, arg.value.span, "`each` is `step` or `presentation`")
+            .at("neither of them")
+            .help("write `each = presentation` for one number for all steps of a sample");
+    }
+    once.map(|at| at == 1)
+}
+
 /// `random()`, `gaussian()`: a stream of its own for each place of the program.
-fn random(cx: &mut Cx, place: Place, name: &str, span: Span) -> Expr {
+fn random(cx: &mut Cx, place: Place, name: &str, each: Option<&ast::Arg>, span: Span) -> Expr {
     let draws = match place {
         Place::Step(_) | Place::Init | Place::Model => !cx.draw.stream.is_empty(),
         // Lowering adds the name of the parameter.
@@ -296,6 +332,7 @@ fn random(cx: &mut Cx, place: Place, name: &str, span: Span) -> Expr {
             .help("use it in a step, a drive or an initializer: `param tau: neuron = uniform(5 ms, 20 ms)`");
         return poison(span);
     }
+    let Some(once) = once(cx, place, each) else { return poison(span) };
     let count = cx.draw.count;
     cx.draw.count += 1;
     let stream = match (place, count) {
@@ -304,7 +341,7 @@ fn random(cx: &mut Cx, place: Place, name: &str, span: Span) -> Expr {
         (Place::Update, _) => format!("update.random{count}"),
         _ => format!("{}.random{count}", cx.draw.stream),
     };
-    let kind = ExprKind::Random { gaussian: name == "gaussian", stream };
+    let kind = ExprKind::Random { gaussian: name == "gaussian", stream, once };
     let shape = if place == Place::Update { Vec::new() } else { cx.draw.shape.clone() };
     Expr { kind, unit: Unit::NONE, shape, span }
 }

@@ -115,6 +115,16 @@ impl Lets {
         name
     }
 
+    /// Number of names.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether a value from the `first` on, or a part of it, satisfies a condition.
+    pub fn any_from(&self, first: usize, is: &mut impl FnMut(&Expr) -> bool) -> bool {
+        self.list[first..].iter().any(|(_, value)| value.any(is))
+    }
+
     /// An expression in which the names are known.
     pub fn wrap(self, body: Expr) -> Expr {
         self.list

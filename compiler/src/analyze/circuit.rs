@@ -412,6 +412,7 @@ fn learn<'a>(cx: &mut Cx<'a>, level: usize, learn: &'a ast::Learn) -> Expr {
         fan_in: own.get(1).copied().unwrap_or(1),
         fan_out: if own.len() > 1 { own[0] } else { 1 },
         count: 0,
+        into: None,
     };
     let name = draw.stream.clone();
     scope.place = Place::Init;
@@ -419,8 +420,16 @@ fn learn<'a>(cx: &mut Cx<'a>, level: usize, learn: &'a ast::Learn) -> Expr {
     if !is_known {
         return poison(span);
     }
-    let param =
-        hir::Param { name, shape: own.clone(), unit: Unit::NONE, bounds, init, trained: !learn.fixed, span };
+    let param = hir::Param {
+        name,
+        shape: own.clone(),
+        windows: false,
+        unit: Unit::NONE,
+        bounds,
+        init,
+        trained: !learn.fixed,
+        span,
+    };
     let id = init::add_param(cx, param, None, bound);
     Expr { kind: ExprKind::Param(id), unit: cx.model.params[id.idx()].unit, shape: own, span }
 }

@@ -4,6 +4,7 @@
 //! rules leave poison alone. A message about the body of a function or neuron of the standard library is moved to the
 //! place of the user's file that used it, because that is where the cause is.
 
+use super::args::Given;
 use super::circuit::Level;
 use super::declare::{Decl, Declarations};
 use crate::ast;
@@ -43,15 +44,17 @@ pub(super) struct Draw {
     pub fan_in: usize,
     /// In an `init`: number of synapses of a sending neuron.
     pub fan_out: usize,
+    /// In an `init`: the population and its input that the weights belong to.
+    pub into: Option<(hir::PopId, usize)>,
 }
 
 /// State of a `param` of a file.
 #[derive(Clone)]
-pub(super) enum FileParam {
+pub(super) enum FileParam<'a> {
     /// Its value is being computed.
     Busy,
     /// Its value.
-    Done(Expr),
+    Done(Given<'a>),
 }
 
 /// The state of the analysis.
@@ -65,7 +68,7 @@ pub(super) struct Cx<'a> {
     /// `-p` values by name.
     pub overrides: BTreeMap<&'a str, &'a ast::Expr>,
     /// Values of `param`s of files, by the place of their names.
-    pub file_params: BTreeMap<Span, FileParam>,
+    pub file_params: BTreeMap<Span, FileParam<'a>>,
     /// What has been completed.
     pub program: hir::Program,
     /// The model that is being built or read.
@@ -133,6 +136,19 @@ impl<'a> Cx<'a> {
             diagnostic.label(span, text);
         }
         diagnostic
+    }
+
+    /// Says of messages from the `first` on about a default of the library which use of the declaration left the argument out.
+    pub fn blame_use(&mut self, first: usize, decl: Decl<'a>, span: Span) {
+        if span.file != self.decls.user {
+            return;
+        }
+        for message in &mut self.diags.list[first..] {
+            if self.decls.is_library(message.primary.0.file) {
+                message.labels.retain(|(_, text)| !text.starts_with(USED_HERE));
+                message.label(span, format!("{USED_HERE}`{}`", decl.name()));
+            }
+        }
     }
 
     /// Leaves out repeated messages (a neuron is checked in every population) and moves messages out of the library.

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 /// Functions of the language that work on each value by itself.
 pub(super) const POINTWISE: &[&str] = &[
     "abs", "exp", "log", "sqrt", "tanh", "sigmoid", "sin", "cos", "arctan", "floor", "round", "sign", "relu",
-    "min", "max", "where", "pow", "exprel",
+    "min", "max", "where", "pow", "exprel", "erf",
 ];
 /// The other functions of the language.
 pub(super) const SPECIAL: &[&str] = &[
@@ -31,6 +31,14 @@ pub(super) const SPECIAL: &[&str] = &[
     "size",
     "normalise",
     "batch_norm",
+    "orthonormal",
+    "nearest_of_rank",
+    "singular_values",
+    "radius",
+    "order_of_inputs",
+    "order_of_outputs",
+    "mean_square_of",
+    "arriving",
 ];
 
 /// A declaration.
@@ -230,6 +238,22 @@ impl<'a> Declarations<'a> {
 
     fn module(&self, module: &str) -> Option<&Names<'a>> {
         self.modules.iter().find(|(name, _, _)| *name == module).map(|(_, _, names)| names)
+    }
+
+    /// The declaration or function of the language that a path means where no name of a scope hides it.
+    pub fn meaning(&self, path: &ast::Path) -> Option<Decl<'a>> {
+        let builtin = || match &path.segments[..] {
+            [name] => Decl::builtin(&name.text),
+            _ => None,
+        };
+        self.in_file(path).or_else(builtin).or_else(|| self.in_library(path))
+    }
+
+    /// Names of what is of a kind, the file's own first.
+    pub fn of_kind(&self, kind: &str) -> Vec<&'a str> {
+        let library = self.modules.iter().flat_map(|(_, _, names)| names.values());
+        let all = self.own.values().chain(library);
+        all.filter(|decl| decl.kind() == kind).map(|decl| decl.name()).collect()
     }
 
     /// All names, for suggestions.

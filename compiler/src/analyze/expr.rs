@@ -3,7 +3,7 @@
 
 use super::context::{Cx, is_poison, leaf, number, poison};
 use super::scope::{self, Place, Scope};
-use super::{call, pointwise};
+use super::{call, layers, pointwise};
 use crate::ast::{self, BinaryOp, UnaryOp};
 use crate::diag::Code;
 use crate::diag::suggest::closest;
@@ -78,27 +78,34 @@ pub(super) fn each_population<'a>(
     scope: &mut Scope<'a>,
     e: &'a ast::Expr,
 ) -> Vec<(PopId, Expr)> {
-    let mut members = Vec::new();
-    starred(e, &mut members);
+    let members = starred_members(e);
     let mut values = Vec::new();
     for at in 0..cx.model.populations.len() {
         let pop = PopId(at as u32);
         let has_all = members.iter().all(|m| scope::find_trace(cx, pop, &m.text, m.span).is_some());
         if has_all {
-            cx.every = Some(pop);
+            let outer = cx.every.replace(pop);
             let value = elaborate(cx, scope, e);
-            cx.every = None;
+            cx.every = outer;
             values.push((pop, value));
         }
     }
     values
 }
 
-/// Whether `*` stands in an expression.
+/// The names of values that an expression reads of every population.
+pub(super) fn starred_members(e: &ast::Expr) -> Vec<&ast::Ident> {
+    let mut members = Vec::new();
+    starred(e, &mut members);
+    members
+}
+
+/// Whether `*` stands in an expression, and no `over = layers` around it.
 pub(super) fn is_starred(e: &ast::Expr) -> bool {
     let is_star = |path: &ast::Path| path.segments.first().is_some_and(|s| s.text == "*");
     match &e.kind {
         ast::ExprKind::Name(path) => is_star(path),
+        _ if layers::is_over_layers(e) => false,
         _ => parts(e).into_iter().any(is_starred),
     }
 }
@@ -113,6 +120,7 @@ fn starred<'a>(e: &'a ast::Expr, members: &mut Vec<&'a ast::Ident>) {
                 members.push(member);
             }
         }
+        _ if layers::is_over_layers(e) => {}
         _ => parts(e).into_iter().for_each(|part| starred(part, members)),
     }
 }

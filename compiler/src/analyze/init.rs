@@ -28,19 +28,20 @@ pub(super) fn first_value<'a>(
     let value = checked(cx, value, &shape);
     let random = value.any(&mut |e| matches!(e.kind, ExprKind::Random { .. }));
     let batch = value.any(&mut |e| is_activity(&e.kind));
+    let neuron = value.any(&mut |e| matches!(e.kind, ExprKind::Neuron(..)));
     let support = support::range(&value);
-    hir::Init { text, value, needs: InitNeeds { random, batch }, support }
+    hir::Init { text, value, needs: InitNeeds { random, batch, neuron }, support }
 }
 
 /// What weights start with if nothing is said: `kaiming_normal` of the library.
 pub(super) fn by_default(cx: &mut Cx, span: Span, draw: Draw) -> hir::Init {
     let std = (2.0 / draw.fan_in.max(1) as f64).sqrt();
     let (shape, stream) = (draw.shape, draw.stream);
-    let kind = ExprKind::Random { gaussian: true, stream };
+    let kind = ExprKind::Random { gaussian: true, stream, once: false };
     let random = Expr { kind, unit: Unit::NONE, shape, span };
     let value = pointwise::make(cx, Pw::Mul, vec![number(std, span), random], span);
     let support = support::range(&value);
-    let needs = InitNeeds { random: true, batch: false };
+    let needs = InitNeeds { random: true, ..InitNeeds::default() };
     hir::Init { text: format!("kaiming_normal(gain = {})", rounded(2f64.sqrt())), value, needs, support }
 }
 
@@ -96,14 +97,22 @@ pub(super) fn body<'a>(cx: &mut Cx<'a>, place: Place, decl: Decl<'a>, values: Ve
         });
     }
     args::add_params(&mut scope, decl, named);
+    let of_params = lets.len();
     call::add_lets(cx, &mut scope, &init.lets, &mut lets);
     let value = expr::elaborate(cx, &mut scope, &init.value);
     let draws = value.any(&mut |e| matches!(e.kind, ExprKind::Random { .. }));
-    if init.mode.text == "matrix" {
-        cx.report(Code::E0309, init.mode.span, "initializers give one weight at a time")
-            .at("not available")
-            .help("write `sample …` or `value …`, with `i` and `j` for the neurons");
-        return poison(init.value.span);
+    let mut is_whole = |e: &Expr| matches!(e.kind, ExprKind::Matrix(..));
+    let whole = value.any(&mut is_whole) || lets.any_from(of_params, &mut is_whole);
+    let (name, mode) = (&init.name.text, &init.mode.text[..]);
+    if whole && mode != "matrix" {
+        cx.report(Code::E0309, init.value.span, format!("`{name}` makes its weights together"))
+            .at("a function of the whole matrix is here")
+            .label(init.mode.span, format!("`{mode}` says that each is made by itself"))
+            .help(format!("write `matrix` in place of `{mode}`"));
+    } else if mode == "matrix" && !whole && !is_poison(&value) && place == Place::Init {
+        cx.report(Code::E0309, init.mode.span, format!("`{name}` makes each weight by itself"))
+            .at("no function of the whole matrix follows")
+            .help("write `sample` if random numbers are drawn, else `value`");
     }
     if init.mode.text == "value" && draws {
         cx.report(Code::E0309, init.value.span, format!("`{}` draws random numbers", init.name.text))
@@ -179,10 +188,13 @@ fn illegal(e: &Expr, in_statistic: bool) -> Option<(Span, &'static str)> {
         ExprKind::State(_) | ExprKind::Port(..) | ExprKind::Fired(_) | ExprKind::StepIndex => {
             return Some((e.span, "another value at every step"));
         }
-        ExprKind::Delayed { .. } | ExprKind::MatVec(..) => {
+        ExprKind::MatVec(..) if in_statistic => {}
+        ExprKind::Delayed { .. } | ExprKind::MatVec(..) | ExprKind::Slide { .. } => {
             return Some((e.span, "not known before training"));
         }
         ExprKind::Const(_) | ExprKind::Pointwise(..) | ExprKind::Reduce { over: Over::Batch, .. } => {}
+        // Weights that activity is multiplied with are not activity.
+        ExprKind::Random { .. } | ExprKind::Iota(_) | ExprKind::Matrix(..) | ExprKind::Neuron(..) => {}
         _ if in_statistic => return Some((e.span, "not inside of a reduction over activity")),
         _ => {}
     }
@@ -211,18 +223,26 @@ fn inline(e: Expr, known: &mut Vec<(LocalId, Expr)>) -> Expr {
             let value = Box::new(inline(*value, known));
             Expr { kind: ExprKind::Reduce { op, over, value }, ..e }
         }
+        ExprKind::MatVec(w, x) => {
+            let (w, x) = (Box::new(inline(*w, known)), Box::new(inline(*x, known)));
+            Expr { kind: ExprKind::MatVec(w, x), ..e }
+        }
+        ExprKind::Matrix(op, value) => {
+            Expr { kind: ExprKind::Matrix(op, Box::new(inline(*value, known))), ..e }
+        }
         ExprKind::Detach(value) => inline(*value, known),
         kind => Expr { kind, ..e },
     }
 }
 
 /// A reduction over everything that reads no activity is over the elements of the tensor.
-fn over_tensor(e: Expr) -> Expr {
+pub(super) fn over_tensor(e: Expr) -> Expr {
     let kind = match e.kind {
         ExprKind::Reduce { op, over: Over::All, value } if !value.any(&mut |e| is_activity(&e.kind)) => {
             ExprKind::Reduce { op, over: Over::Population, value: Box::new(over_tensor(*value)) }
         }
         ExprKind::Pointwise(op, args) => ExprKind::Pointwise(op, args.into_iter().map(over_tensor).collect()),
+        ExprKind::Matrix(op, value) => ExprKind::Matrix(op, Box::new(over_tensor(*value))),
         ExprKind::Let { local, value, body } => {
             ExprKind::Let { local, value: Box::new(over_tensor(*value)), body: Box::new(over_tensor(*body)) }
         }

@@ -4,6 +4,7 @@
 //! the same model where it does not say them. A job whose model or data is broken is left out: that was reported.
 
 mod data;
+mod draw;
 mod expect;
 mod measures;
 mod one;
@@ -26,6 +27,8 @@ use settings::Settings;
 
 /// Name of the model and of its population in `simulate one(…)`.
 pub(super) const ONE: &str = "one";
+/// Name of the model of a test that draws.
+pub(super) const DRAW: &str = "draw";
 
 /// Defaults of settings.
 const DT: f64 = 1e-3;
@@ -180,7 +183,7 @@ fn hir_kind(kind: ast::JobKind) -> JobKind {
     match kind {
         ast::JobKind::Train => JobKind::Train,
         ast::JobKind::Evaluate => JobKind::Evaluate,
-        ast::JobKind::Simulate => JobKind::Simulate,
+        ast::JobKind::Simulate | ast::JobKind::Draw => JobKind::Simulate,
     }
 }
 
@@ -230,7 +233,9 @@ fn clock<'a>(
         Some(expr) => settings::time(cx, expr, None, "`dt`")?,
         None => inherited.map_or(DT, |clock| clock.dt),
     };
-    let steps = match (&decl.duration, given.find("steps")) {
+    // What is drawn has axes there.
+    let duration = decl.duration.as_ref().filter(|_| decl.kind != ast::JobKind::Draw);
+    let steps = match (duration, given.find("steps")) {
         (Some(duration), Some(steps)) => {
             cx.report(Code::E0109, steps.span, "the length of the run is given twice")
                 .at("second length")
@@ -380,7 +385,7 @@ fn loss<'a>(
 ) -> Option<Option<hir::Expr>> {
     match (given.one(cx, "loss"), decl.kind) {
         (Some(expr), _) => read::loss(cx, model, expr).map(Some),
-        (None, ast::JobKind::Simulate) => Some(None),
+        (None, ast::JobKind::Simulate | ast::JobKind::Draw) => Some(None),
         (None, _) if inherited.is_some() => Some(inherited),
         (None, _) => read::default_loss(cx, model, decl.subject.span).map(Some),
     }
@@ -427,11 +432,30 @@ fn simulate_one<'a>(
 fn test<'a>(cx: &mut Cx<'a>, decl: &'a ast::Test, span: Span) -> Option<Test> {
     let Some(job) = &decl.job else {
         cx.report(Code::E0303, decl.name_span, "a test needs a simulation")
-            .at("nothing is simulated here")
-            .help("write `simulate one(Lif, i = 0.1) for 1 s` before `expect`");
+            .at("nothing is simulated or drawn here")
+            .help(
+                "write `simulate one(Lif, i = 0.1) for 1 s` or `draw normal for [100, 50]` before `expect`",
+            );
         return None;
     };
     let given = Settings::new(cx, job);
+    let (job, draws) = match job.kind {
+        ast::JobKind::Draw => {
+            let (job, w) = draw::draw(cx, job, &given)?;
+            (job, Some(w))
+        }
+        _ => (simulated(cx, job, &given)?, None),
+    };
+    let expects = decl.expects.iter().filter_map(|e| match draws {
+        Some(w) => draw::expect(cx, &job, w, e),
+        None => expect::expect(cx, &job, e),
+    });
+    let expects = expects.collect();
+    Some(Test { name: decl.name.clone(), job, draws, expects, span })
+}
+
+/// The simulation of a test.
+fn simulated<'a>(cx: &mut Cx<'a>, job: &'a ast::Job, given: &Settings<'a>) -> Option<Job> {
     let Some(args) = one::args(&job.subject) else {
         cx.report(Code::E0301, job.subject.span, "a test simulates one neuron")
             .at("`one(…)` is wanted here")
@@ -439,7 +463,5 @@ fn test<'a>(cx: &mut Cx<'a>, decl: &'a ast::Test, span: Span) -> Option<Test> {
             .help("write `simulate one(Lif, i = 0.1) for 1 s`");
         return None;
     };
-    let job = simulate_one(cx, job, &given, args)?;
-    let expects = decl.expects.iter().filter_map(|e| expect::expect(cx, &job, e)).collect();
-    Some(Test { name: decl.name.clone(), job, expects, span })
+    simulate_one(cx, job, given, args)
 }

@@ -13,12 +13,15 @@ mod expr;
 mod init;
 mod input;
 mod job;
+mod layers;
 mod neuron;
 mod norm;
+mod param;
 mod pointwise;
 mod projection;
 mod reset;
 mod scope;
+mod spatial;
 mod step;
 mod support;
 mod target;
@@ -26,6 +29,7 @@ mod target;
 mod tests;
 mod unit;
 mod unused;
+mod whole;
 
 use crate::ast::{self, ItemKind, JobKind};
 use crate::diag::suggest::closest;
@@ -82,6 +86,7 @@ fn override_params<'a>(cx: &mut Cx<'a>, overrides: &'a Overrides) {
         let message = cx.diags.report(Code::E0206, value.span, format!("the file has no `param {name}`"));
         message.at("given on the command line");
         match closest(name, params.iter().copied()) {
+            _ if name == "seed" => message.help("the seed of all jobs is `--seed`"),
             Some(near) => message.help(format!("did you mean `{near}`?")),
             None if params.is_empty() => message.help(format!("declare it: `param {name} = …`")),
             None => message.help(format!("it has {}", declare::list(params.into_iter()))),

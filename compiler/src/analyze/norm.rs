@@ -209,7 +209,8 @@ impl Tensors {
         let neurons = self.all.iter().product();
         let len = if self.per_neuron { neurons } else { self.all.first().copied().unwrap_or(neurons) };
         let (name, shape) = (format!("{}.{name}", self.prefix), vec![len]);
-        let draw = Draw { stream: name.clone(), shape: shape.clone(), fan_in: 1, fan_out: 1, count: 0 };
+        let draw =
+            Draw { stream: name.clone(), shape: shape.clone(), fan_in: 1, fan_out: 1, count: 0, into: None };
         let init = match e {
             Some(e) => init::first_value(cx, scope, e, draw),
             None => {
@@ -220,7 +221,16 @@ impl Tensors {
         };
         let is_variance = name.ends_with(".variance");
         let bounds = if is_variance { Bounds { low: 0.0, ..Bounds::NONE } } else { Bounds::NONE };
-        let param = hir::Param { name, shape, unit: Unit::NONE, bounds, init, trained, span: self.span };
+        let param = hir::Param {
+            name,
+            shape,
+            unit: Unit::NONE,
+            bounds,
+            init,
+            trained,
+            windows: false,
+            span: self.span,
+        };
         init::add_param(cx, param, Some(Unit::NONE), None)
     }
 

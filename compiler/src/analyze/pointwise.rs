@@ -112,9 +112,11 @@ pub(super) fn is_matrix(cx: &Cx, e: &Expr) -> bool {
         ExprKind::Param(id) => cx.model.params[id.idx()].shape.len() == 2,
         ExprKind::Local(id) => cx.matrices.contains(id),
         ExprKind::Let { body, .. } => is_matrix(cx, body),
-        ExprKind::Repeat(_) | ExprKind::MatVec(..) | ExprKind::Reduce { .. } | ExprKind::Normalise(_) => {
-            false
-        }
+        ExprKind::Repeat(_)
+        | ExprKind::MatVec(..)
+        | ExprKind::Slide { .. }
+        | ExprKind::Reduce { .. }
+        | ExprKind::Normalise(_) => false,
         _ => e.children().into_iter().any(|part| is_matrix(cx, part)),
     }
 }

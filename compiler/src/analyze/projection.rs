@@ -5,32 +5,45 @@ use super::context::{Cx, Draw, is_poison, leaf, poison};
 use super::declare::list;
 use super::scope::{self, Place};
 use super::target::{Target, target};
-use super::{expr, init, pointwise, unit};
+use super::{expr, init, pointwise, spatial, unit};
 use crate::ast::{self, CircuitItemKind};
 use crate::diag::Code;
 use crate::diag::suggest::closest;
 use crate::hir::{self, Bounds, Expr, ExprKind, Init, ParamId, Polarity, PopId, Source, Unit, constant};
 use crate::source::Span;
 use crate::step::ops::Pw;
+use snn_runtime::windows::Windows;
 
-/// Parameters of each kind of projection.
-const KINDS: [(&str, &[&str]); 2] = [
+/// Parameters of each kind of projection; the kernel, if it has one, may stand first without its name.
+const KINDS: [(&str, &[&str]); 5] = [
     ("dense", &["init", "bias", "weight", "delay", "into", "learn"]),
     ("one_to_one", &["weight", "delay", "into"]),
+    ("conv", &["kernel", "stride", "padding", "groups", "init", "bias", "weight", "delay", "into", "learn"]),
+    ("avg_pool", &["kernel", "stride", "padding", "delay", "into"]),
+    ("max_pool", &["kernel", "stride", "padding", "delay", "into"]),
 ];
 
 /// A projection of a line: one source, one target.
-struct Line<'a> {
-    level: usize,
-    kind: &'static str,
-    args: &'a [ast::Arg],
+pub(super) struct Line<'a> {
+    pub level: usize,
+    pub kind: &'static str,
+    pub args: &'a [ast::Arg],
     name: String,
-    source: Expr,
+    pub source: Expr,
     polarity: Polarity,
-    target: PopId,
-    port: usize,
+    pub target: PopId,
+    pub port: usize,
     delay: Expr,
-    span: Span,
+    pub span: Span,
+}
+
+/// What a projection delivers.
+pub(super) struct Made {
+    pub value: Expr,
+    /// The weights, if they are a tensor.
+    pub weight: Option<ParamId>,
+    /// Of a convolution or pooling.
+    pub over: Option<Windows>,
 }
 
 /// `a -> {b, c} : dense(…)`
@@ -74,7 +87,8 @@ pub(super) fn project<'a>(
 fn look_at<'a>(cx: &mut Cx<'a>, level: usize, args: &'a [ast::Arg]) {
     for name in ["init", "bias", "weight", "delay"] {
         let Some(e) = argument(args, name) else { continue };
-        let draw = Draw { stream: "?".into(), shape: vec![1, 1], fan_in: 1, fan_out: 1, count: 0 };
+        let draw =
+            Draw { stream: "?".into(), shape: vec![1, 1], fan_in: 1, fan_out: 1, count: 0, into: None };
         cx.drawing(draw, |cx| expr::elaborate(cx, &mut scope_of(level, Place::Init), e));
     }
 }
@@ -106,7 +120,7 @@ fn kind_of<'a>(cx: &mut Cx<'a>, kind: &'a ast::Expr) -> Option<(&'static str, &'
         message.at("unknown kind of projection");
         message.help(match near {
             Some(near) => format!("did you mean `{near}`?"),
-            None => "write `dense` or `one_to_one`".to_string(),
+            None => format!("the kinds are {}", list(KINDS.iter().map(|row| row.0))),
         });
         return None;
     };
@@ -117,6 +131,9 @@ fn check_args(cx: &mut Cx, kind: &str, params: &[&str], args: &[ast::Arg]) -> bo
     let before = cx.diags.list.len();
     for (at, arg) in args.iter().enumerate() {
         let Some(name) = &arg.name else {
+            if at == 0 && params.first() == Some(&"kernel") {
+                continue;
+            }
             cx.report(Code::E0304, arg.value.span, "arguments of a projection are given by name")
                 .at("which argument?")
                 .help(format!("`{kind}` takes {}", list(params.iter().copied())));
@@ -132,11 +149,12 @@ fn check_args(cx: &mut Cx, kind: &str, params: &[&str], args: &[ast::Arg]) -> bo
                 None => format!("it takes {}", list(params.iter().copied())),
             });
         }
-        let first = args[..at].iter().filter_map(|a| a.name.as_ref()).find(|n| n.text == name.text);
-        if let Some(first) = first {
+        let is_same = |a: &&ast::Arg| a.name.as_ref().map_or("kernel", |n| &n.text[..]) == name.text;
+        if let Some(first) = args[..at].iter().find(is_same) {
+            let first = first.name.as_ref().map_or(first.value.span, |n| n.span);
             cx.report(Code::E0304, name.span, format!("`{}` is given twice", name.text))
                 .at("given again")
-                .label(first.span, "given here");
+                .label(first, "given here");
         }
     }
     if let (Some(weight), Some(init)) = (argument(args, "weight"), argument(args, "init")) {
@@ -148,8 +166,11 @@ fn check_args(cx: &mut Cx, kind: &str, params: &[&str], args: &[ast::Arg]) -> bo
     cx.diags.list.len() == before
 }
 
-fn argument<'a>(args: &'a [ast::Arg], name: &str) -> Option<&'a ast::Expr> {
-    args.iter().find(|arg| arg.name.as_ref().is_some_and(|n| n.text == name)).map(|arg| &arg.value)
+/// The value of an argument.
+pub(super) fn argument<'a>(args: &'a [ast::Arg], name: &str) -> Option<&'a ast::Expr> {
+    let unnamed = args.first().filter(|arg| arg.name.is_none() && name == "kernel");
+    let named = args.iter().find(|arg| arg.name.as_ref().is_some_and(|n| n.text == name));
+    named.or(unnamed).map(|arg| &arg.value)
 }
 
 /// A line with its name, source and delay; none after a message.
@@ -226,9 +247,11 @@ fn connect<'a>(cx: &mut Cx<'a>, line: Line<'a>) {
     let Some(source) = origin(&line.source) else { return };
     let made = match line.kind {
         "dense" => dense(cx, &line),
-        _ => one_to_one(cx, &line),
+        "one_to_one" => one_to_one(cx, &line),
+        "conv" => spatial::conv(cx, &line),
+        _ => spatial::pool(cx, &line),
     };
-    let Some((value, weight)) = made else { return };
+    let Some(Made { value, weight, over }) = made else { return };
     let (target, port, span) = (line.target, line.port, line.span);
     cx.model.projections.push(hir::Projection {
         name: line.name,
@@ -236,6 +259,7 @@ fn connect<'a>(cx: &mut Cx<'a>, line: Line<'a>) {
         target,
         port,
         kind: line.kind,
+        over,
         weight,
         delay: line.delay,
         span,
@@ -243,15 +267,28 @@ fn connect<'a>(cx: &mut Cx<'a>, line: Line<'a>) {
     deliver(cx, target, port, value, false, span);
 }
 
-fn size(shape: &[usize]) -> usize {
+pub(super) fn size(shape: &[usize]) -> usize {
     shape.iter().product()
 }
 
 /// `dense`: every neuron of the source to every neuron of the target.
-fn dense<'a>(cx: &mut Cx<'a>, line: &Line<'a>) -> Option<(Expr, Option<ParamId>)> {
-    let population = &cx.model.populations[line.target.idx()];
-    let (shape, port_unit) = (population.shape.clone(), population.ports[line.port].unit);
-    let (post, pre) = (size(&shape), size(&line.source.shape));
+fn dense<'a>(cx: &mut Cx<'a>, line: &Line<'a>) -> Option<Made> {
+    let (post, pre) = (size(&cx.model.populations[line.target.idx()].shape), size(&line.source.shape));
+    let fans = [pre, post];
+    weighted(cx, line, vec![post, pre], fans, None, |w, x| ExprKind::MatVec(Box::new(w), Box::new(x)))
+}
+
+/// A projection with weights of some shape, first axis `post` or channels, and a bias for each of these; `fans` are in and out.
+pub(super) fn weighted<'a>(
+    cx: &mut Cx<'a>,
+    line: &Line<'a>,
+    shape: Vec<usize>,
+    fans: [usize; 2],
+    over: Option<Windows>,
+    product: impl FnOnce(Expr, Expr) -> ExprKind,
+) -> Option<Made> {
+    let (population, span) = (&cx.model.populations[line.target.idx()], line.span);
+    let (to, port_unit) = (population.shape.clone(), population.ports[line.port].unit);
     let is_trained = learns(cx, line.args)?;
     let (given, is_fixed) = match argument(line.args, "weight") {
         Some(e) => (Some(e), true),
@@ -260,29 +297,27 @@ fn dense<'a>(cx: &mut Cx<'a>, line: &Line<'a>) -> Option<(Expr, Option<ParamId>)
     let draw = |what: &str, shape: Vec<usize>| Draw {
         stream: format!("{}.{what}", line.name),
         shape,
-        fan_in: pre,
-        fan_out: post,
+        fan_in: fans[0],
+        fan_out: fans[1],
         count: 0,
+        into: Some((line.target, line.port)),
     };
-    let first = first_weights(cx, line, given, draw("weight", vec![post, pre]));
+    let first = first_weights(cx, line, given, draw("weight", shape.clone()));
     let unit = port_unit.div(line.source.unit).unwrap_or_default();
-    let weight = tensor(cx, line, "weight", vec![post, pre], unit, first, is_trained && !is_fixed);
-    let w = Expr { kind: ExprKind::Param(weight), unit, shape: vec![post, pre], span: line.span };
-    let x = Box::new(line.source.clone());
-    let mut value = Expr {
-        kind: ExprKind::MatVec(Box::new(w), x),
-        unit: port_unit,
-        shape: shape.clone(),
-        span: line.span,
-    };
+    let weight = tensor(cx, line, "weight", shape.clone(), unit, first, is_trained && !is_fixed);
+    cx.model.params[weight.idx()].windows = over.is_some();
+    let post = vec![shape[0]];
+    let w = Expr { kind: ExprKind::Param(weight), unit, shape, span };
+    let kind = product(w, line.source.clone());
+    let mut value = Expr { kind, unit: port_unit, shape: to.clone(), span };
     if let Some(e) = argument(line.args, "bias") {
         let mut scope = scope_of(line.level, Place::Init);
-        let first = init::first_value(cx, &mut scope, e, draw("bias", vec![post]));
-        let bias = tensor(cx, line, "bias", vec![post], port_unit, first, is_trained);
-        let row = Expr { kind: ExprKind::Param(bias), unit: port_unit, shape: vec![post], span: e.span };
-        value = pointwise::make(cx, Pw::Add, vec![value, pointwise::reshape(row, &shape)], line.span);
+        let first = init::first_value(cx, &mut scope, e, draw("bias", post.clone()));
+        let bias = tensor(cx, line, "bias", post.clone(), port_unit, first, is_trained);
+        let row = Expr { kind: ExprKind::Param(bias), unit: port_unit, shape: post, span: e.span };
+        value = pointwise::make(cx, Pw::Add, vec![value, pointwise::reshape(row, &to)], span);
     }
-    Some((value, Some(weight)))
+    Some(Made { value, weight: Some(weight), over })
 }
 
 /// First weights as given, else those of `kaiming_normal`.
@@ -325,12 +360,13 @@ fn tensor(
 ) -> ParamId {
     let bounds = if what == "weight" { sign_of(line.polarity) } else { Bounds::NONE };
     let name = format!("{}.{what}", line.name);
-    let param = hir::Param { name, shape, unit, bounds, init, trained, span: line.span };
+    let param = hir::Param { name, shape, windows: false, unit, bounds, init, trained, span: line.span };
     init::add_param(cx, param, Some(unit), None)
 }
 
 /// `one_to_one`: each neuron of the source to the one of the target with the same index.
-fn one_to_one<'a>(cx: &mut Cx<'a>, line: &Line<'a>) -> Option<(Expr, Option<ParamId>)> {
+fn one_to_one<'a>(cx: &mut Cx<'a>, line: &Line<'a>) -> Option<Made> {
+    let made = |value, weight| Some(Made { value, weight, over: None }).filter(|m| !is_poison(&m.value));
     let population = &cx.model.populations[line.target.idx()];
     let (shape, declared) = (population.shape.clone(), population.span);
     let (port, name) = (&population.ports[line.port], population.name.clone());
@@ -350,23 +386,30 @@ fn one_to_one<'a>(cx: &mut Cx<'a>, line: &Line<'a>) -> Option<(Expr, Option<Para
     let unit = port_unit.div(x.unit).unwrap_or_default();
     let Some(e) = argument(line.args, "weight") else {
         let value = unit::expect(cx, x, port_unit, &port_name, declared);
-        return (!is_poison(&value)).then_some((value, None));
+        return made(value, None);
     };
     let mut scope = scope_of(line.level, Place::Init);
-    let draw =
-        Draw { stream: format!("{}.weight", line.name), shape: vec![post], fan_in: 1, fan_out: 1, count: 0 };
+    let draw = Draw {
+        stream: format!("{}.weight", line.name),
+        shape: vec![post],
+        fan_in: 1,
+        fan_out: 1,
+        count: 0,
+        into: None,
+    };
+    let draw = Draw { into: Some((line.target, line.port)), ..draw };
     let first = init::first_value(cx, &mut scope, e, draw);
     let env = constant::ConstEnv { dt: 1e-3, steps: 1 };
     let is_number = first.value.shape.is_empty() && constant::eval(&first.value, &env).is_some();
     if is_number {
         let weight = unit::expect(cx, first.value, unit, "a weight", declared);
         let value = pointwise::make(cx, Pw::Mul, vec![weight, x], line.span);
-        return (!is_poison(&value)).then_some((value, None));
+        return made(value, None);
     }
     let weight = tensor(cx, line, "weight", vec![post], unit, first, false);
     let row = Expr { kind: ExprKind::Param(weight), unit, shape: vec![post], span: e.span };
     let value = pointwise::make(cx, Pw::Mul, vec![pointwise::reshape(row, &shape), x], line.span);
-    Some((value, Some(weight)))
+    made(value, Some(weight))
 }
 
 /// Adds to what arrives at an input; with `only` it is all that arrives.

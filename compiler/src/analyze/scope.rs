@@ -13,14 +13,14 @@
 //! - Arguments: `args::bind`, then `args::add_params` for the scope of the body.
 //! - Streams of random numbers: `cx.drawing(Draw { stream, shape, .. }, |cx| …)`.
 
-use super::args::Applied;
+use super::args::{Applied, Given};
 use super::circuit;
 use super::context::{Cx, is_poison, leaf, number, poison};
 use super::declare::Decl;
 use crate::ast;
 use crate::diag::Code;
 use crate::diag::suggest::closest;
-use crate::hir::{Expr, ExprKind, LocalId, PopId, StateId, StmtKind, TraceRef, Unit};
+use crate::hir::{Expr, ExprKind, LocalId, NeuronFact, PopId, StateId, StmtKind, TraceRef, Unit};
 use crate::source::Span;
 use crate::step::ops::Pw;
 use snn_runtime::abi::Scalar;
@@ -182,7 +182,7 @@ pub(super) fn lookup<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, path: &'a ast::
     }
     if let Some(decl) = cx.decls.in_file(path).filter(|_| cx.is_user(path.span.file)) {
         cx.used.insert(decl.name_span());
-        return Some(Found::Decl(decl));
+        return Some(declared(cx, decl));
     }
     if rest.is_empty() {
         if let Some(value) = of_language(cx, scope.place, &first.text, path.span) {
@@ -197,6 +197,18 @@ pub(super) fn lookup<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, path: &'a ast::
     Some(Found::Decl(decl))
 }
 
+/// A declaration of the user's file; a `param` that names a rule is that rule, and one that was refused is poison.
+fn declared<'a>(cx: &mut Cx<'a>, decl: Decl<'a>) -> Found<'a> {
+    let Decl::Param(param) = decl else { return Found::Decl(decl) };
+    let meaning = match super::param::value(cx, param) {
+        Given::Rule(rule) => Meaning::Rule(rule),
+        Given::Value(value) if is_poison(&value) => Meaning::Value(value),
+        Given::Value(_) => return Found::Decl(decl),
+    };
+    let (text, span) = (&param.name.text[..], param.name.span);
+    Found::Name(Name { text, meaning, role: "param", span }, &[])
+}
+
 /// The value of a name of the language; a message and poison if it has none at this place, none if there is no such name.
 fn of_language(cx: &mut Cx, place: Place, name: &str, span: Span) -> Option<Expr> {
     let in_step = matches!(place, Place::Step(_) | Place::Model | Place::Job);
@@ -207,12 +219,16 @@ fn of_language(cx: &mut Cx, place: Place, name: &str, span: Span) -> Option<Expr
         "dt" => return Some(leaf(ExprKind::Dt, Unit::TIME, span)),
         "steps" => return Some(leaf(ExprKind::Steps, Unit::NONE, span)),
         "step_index" | "t" if in_step => ExprKind::StepIndex,
+        "training" if in_step => ExprKind::Training,
         "fan_in" if in_init => ExprKind::Const(cx.draw.fan_in as f64),
         "fan_out" if in_init => ExprKind::Const(cx.draw.fan_out as f64),
         "n_out" if in_init => ExprKind::Const(cx.draw.shape.first().copied().unwrap_or(1) as f64),
         "n_in" if in_init => ExprKind::Const(cx.draw.shape.get(1).copied().unwrap_or(1) as f64),
         "i" if in_init => return Some(index(cx, 0, span)),
         "j" if in_init => return Some(index(cx, 1, span)),
+        _ if in_init && NeuronFact::from_name(name).is_some() => {
+            return super::whole::neuron_fact(cx, name, span);
+        }
         "target" if place == Place::Job => {
             let shape = cx.model.outputs.first().map_or_else(Vec::new, |o| o.value.shape.clone());
             return Some(Expr { kind: ExprKind::Target, unit: Unit::NONE, shape, span });
@@ -244,8 +260,9 @@ fn of_language(cx: &mut Cx, place: Place, name: &str, span: Span) -> Option<Expr
 /// Where a name of the language has a value.
 fn home(name: &str) -> Option<&'static str> {
     Some(match name {
-        "t" | "step_index" => "steps, drives and jobs",
+        "t" | "step_index" | "training" => "steps, drives and jobs",
         "fan_in" | "fan_out" | "n_in" | "n_out" | "i" | "j" => "initializers",
+        _ if NeuronFact::from_name(name).is_some() => "initializers of projections",
         "target" => "losses, metrics and reports",
         "epoch" | "epochs" | "progress" => "losses and optimizers",
         "k" => "optimizers",
@@ -265,15 +282,18 @@ pub(super) fn value<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, path: &'a ast::P
     match resolve(cx, scope, path) {
         None => poison(path.span),
         Some(Found::Language(value)) => value,
-        Some(Found::Decl(Decl::Param(param))) => {
-            Expr { span: path.span, ..super::args::file_param(cx, param) }
-        }
+        Some(Found::Decl(Decl::Param(param))) => Expr { span: path.span, ..super::param::number(cx, param) },
         Some(Found::Decl(decl @ Decl::Init(_))) if scope.place == Place::Init => {
             super::call::apply(cx, scope, Applied::new(decl, path.span), &[], path.span)
         }
         Some(Found::Decl(decl)) => {
             cx.wrong_kind(path.span, decl, "a number");
             poison(path.span)
+        }
+        Some(Found::Name(Name { meaning: Meaning::Rule(rule), .. }, []))
+            if scope.place == Place::Init && matches!(rule.decl, Decl::Init(_)) =>
+        {
+            super::call::apply(cx, scope, rule, &[], path.span)
         }
         Some(Found::Name(name, rest)) => name_value(cx, scope.place, &name, rest, path.span),
     }
@@ -381,7 +401,14 @@ pub(super) fn find_trace(cx: &mut Cx, pop: PopId, member: &str, span: Span) -> O
         let unit = cx.model.states[id.idx()].unit;
         return Some(Expr { kind: ExprKind::Trace(pop, TraceRef::State(id)), unit, shape, span });
     }
-    let (_, local) = *population.named.iter().rev().find(|(name, _)| name == member)?;
+    let Some((_, local)) = population.named.iter().rev().find(|(name, _)| name == member).cloned() else {
+        let above = population.body.iter().find_map(|stmt| match &stmt.kind {
+            StmtKind::Fire { above, .. } if member == "at_fire" => Some(above),
+            _ => None,
+        })?;
+        let (kind, unit) = (ExprKind::Trace(pop, TraceRef::AtFire), above.unit);
+        return Some(Expr { kind, unit, shape, span });
+    };
     let (value, at) = population.body.iter().find_map(|stmt| match &stmt.kind {
         StmtKind::Let(id, value) if *id == local => Some((value, stmt.span)),
         _ => None,
@@ -405,7 +432,7 @@ fn no_trace(cx: &mut Cx, pop: PopId, member: &ast::Ident) {
     let mut names: Vec<String> = states.map(String::from).collect();
     names.extend(population.named.iter().map(|(name, _)| name.clone()));
     if population.fires {
-        names.push("fired".to_string());
+        names.extend(["fired", "at_fire"].map(String::from));
     }
     let is_port = population.ports.iter().any(|port| port.name == member.text);
     let near = closest(&member.text, names.iter().map(String::as_str)).map(String::from);
@@ -416,7 +443,7 @@ fn no_trace(cx: &mut Cx, pop: PopId, member: &ast::Ident) {
     if is_port {
         message
             .note(format!("`{}` is an input; name what arrives in the neuron: `let a = {0}`", member.text));
-    } else if member.text == "fired" {
+    } else if matches!(&member.text[..], "fired" | "at_fire") {
         message.note(format!("neuron `{neuron}` does not fire"));
     }
     match near {
@@ -446,7 +473,7 @@ fn unknown<'a>(cx: &mut Cx<'a>, scope: &Scope<'a>, path: &'a ast::Path) {
     if first.text == "*" {
         cx.report(Code::E0309, path.span, "`*` stands for every population, and one value is wanted here")
             .at("many values")
-            .help("use it in `record` and `report`");
+            .help("use it in `record` and `report`, or reduce it: `mean(…, over = layers)`");
         return;
     }
     if first.text == "fired" && matches!(scope.place, Place::Step(_)) {
@@ -464,7 +491,7 @@ fn unknown<'a>(cx: &mut Cx<'a>, scope: &Scope<'a>, path: &'a ast::Path) {
     if !is_dotted {
         names.extend(cx.decls.names());
         names.extend(super::declare::POINTWISE.iter().chain(super::declare::SPECIAL).copied());
-        names.extend(["dt", "t", "steps", "step_index", "pi"]);
+        names.extend(["dt", "t", "steps", "step_index", "training", "pi"]);
     }
     let near = closest(&first.text, names).map(String::from);
     let explain = cx.decls.explain_path(path);

@@ -274,7 +274,9 @@ impl<'a> Step<'a> {
             return;
         }
         self.fire = Some(span);
-        let Some((diff, strict)) = diff else { return };
+        let Some((above, below, strict)) = diff else { return };
+        let diff = hir::difference(&above, below.as_ref());
+        let diff = Expr { span: condition.span, ..diff };
         let surrogate = match surrogate {
             Some((at, _)) if !diff.unit.is_none() => {
                 cx.report(Code::E0405, diff.span, "a surrogate wants a number without a unit")
@@ -287,11 +289,15 @@ impl<'a> Step<'a> {
             Some((_, rule)) => rule.and_then(|rule| self.surrogate(cx, rule, &diff)),
             None => None,
         };
-        self.push(cx, StmtKind::Fire { diff, strict, surrogate }, span);
+        self.push(cx, StmtKind::Fire { above, below, strict, surrogate }, span);
     }
 
-    /// `a - b` of `a >= b`, and whether the comparison is strict; none after a message.
-    fn difference(&mut self, cx: &mut Cx<'a>, condition: &'a ast::Expr) -> Option<(Expr, bool)> {
+    /// `a` and `b` of `a >= b`, no `b` if it is 0, and whether the comparison is strict; none after a message.
+    fn difference(
+        &mut self,
+        cx: &mut Cx<'a>,
+        condition: &'a ast::Expr,
+    ) -> Option<(Expr, Option<Expr>, bool)> {
         let ast::ExprKind::Binary(op, a, b) = &condition.kind else {
             not_a_condition(cx, condition.span);
             return None;
@@ -312,11 +318,14 @@ impl<'a> Step<'a> {
             return None;
         }
         let is_level_zero = matches!(below.kind, hir::ExprKind::Const(level) if level == 0.0);
-        let diff = match is_level_zero && (below.unit == above.unit || is_zero(&below)) {
-            true => above,
-            false => pointwise::make(cx, Pw::Sub, vec![above, below], condition.span),
-        };
-        self.fit(cx, Expr { span: condition.span, ..diff }).map(|diff| (diff, strict))
+        if is_level_zero && (below.unit == above.unit || is_zero(&below)) {
+            return self.fit(cx, Expr { span: condition.span, ..above }).map(|above| (above, None, strict));
+        }
+        let diff = pointwise::make(cx, Pw::Sub, vec![above, below], condition.span);
+        let diff = self.fit(cx, Expr { span: condition.span, ..diff })?;
+        let hir::ExprKind::Pointwise(Pw::Sub, sides) = diff.kind else { return None };
+        let [above, below] = <[Expr; 2]>::try_from(sides).ok()?;
+        Some((above, Some(below), strict))
     }
 
     /// The surrogate that is named; none after a message.

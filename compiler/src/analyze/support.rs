@@ -1,7 +1,7 @@
 //! The range of values of an expression, by interval arithmetic. Sound, not tight: a value is never outside its range, but
 //! the range may hold values that never come. Used for signs of weights and for bounds, not for optimization.
 
-use crate::hir::{Bounds, Expr, ExprKind, LocalId, Over, ParamId, ReduceOp};
+use crate::hir::{Bounds, Expr, ExprKind, LocalId, MatrixOp, NeuronFact, Over, ParamId, ReduceOp};
 use crate::step::ops::{Fold, Pw};
 use snn_runtime::abi::Scalar;
 
@@ -40,7 +40,7 @@ pub(super) fn range_in(expr: &Expr, env: &mut Env) -> Bounds {
         ExprKind::Steps => between(1.0, f64::INFINITY),
         ExprKind::Scalar(Scalar::Progress) => UNIT_INTERVAL,
         ExprKind::Scalar(_) => POSITIVE,
-        ExprKind::Fired(_) => UNIT_INTERVAL,
+        ExprKind::Fired(_) | ExprKind::Training => UNIT_INTERVAL,
         ExprKind::Random { gaussian: false, .. } => UNIT_INTERVAL,
         ExprKind::Local(id) => env.local(*id),
         ExprKind::Param(id) => env.param(*id),
@@ -49,7 +49,9 @@ pub(super) fn range_in(expr: &Expr, env: &mut Env) -> Bounds {
         | ExprKind::Detach(value)
         | ExprKind::StraightThrough(value, _)
         | ExprKind::GradScale(value, _) => range_in(value, env),
-        ExprKind::Delayed { value, .. } => hull(range_in(value, env), point(0.0)),
+        ExprKind::Slide { weight: None, value, .. } | ExprKind::Delayed { value, .. } => {
+            hull(range_in(value, env), point(0.0))
+        }
         ExprKind::Reduce { op, over, value } => reduce(*op, *over, value, env),
         ExprKind::Let { local, value, body } => {
             let bound = vec![(*local, range_in(value, env))];
@@ -60,7 +62,13 @@ pub(super) fn range_in(expr: &Expr, env: &mut Env) -> Bounds {
             let bound = params.iter().copied().zip(ranges).collect();
             bind(bound, env, |env| range_in(forward, env))
         }
+        ExprKind::Neuron(_, _, NeuronFact::KernelSquare | NeuronFact::SurrogateMean) => POSITIVE,
+        ExprKind::Neuron(..) => Bounds::NONE,
+        ExprKind::Matrix(MatrixOp::Orthonormal, _) => between(-1.0, 1.0),
+        ExprKind::Matrix(MatrixOp::LowRank(_), _) => Bounds::NONE,
+        ExprKind::Matrix(..) => POSITIVE,
         ExprKind::MatVec(..)
+        | ExprKind::Slide { .. }
         | ExprKind::Random { .. }
         | ExprKind::State(_)
         | ExprKind::Port(..)
@@ -128,7 +136,7 @@ fn pointwise(op: Pw, args: &[Expr], env: &mut Env) -> Bounds {
         Pw::Tanh => between(a.low.tanh(), a.high.tanh()),
         Pw::Sigmoid => UNIT_INTERVAL,
         Pw::Exprel => POSITIVE,
-        Pw::Sin | Pw::Cos | Pw::Sign => between(-1.0, 1.0),
+        Pw::Sin | Pw::Cos | Pw::Sign | Pw::Erf => between(-1.0, 1.0),
         Pw::Arctan => between(a.low.atan(), a.high.atan()),
         Pw::Floor => between(a.low.floor(), a.high.floor()),
         Pw::Round => between(a.low.round_ties_even(), a.high.round_ties_even()),
@@ -207,6 +215,7 @@ fn is_same(a: &Expr, b: &Expr) -> bool {
         (ExprKind::Const(x), ExprKind::Const(y)) => x == y,
         (ExprKind::Dt, ExprKind::Dt)
         | (ExprKind::Steps, ExprKind::Steps)
+        | (ExprKind::Training, ExprKind::Training)
         | (ExprKind::StepIndex, ExprKind::StepIndex)
         | (ExprKind::Target, ExprKind::Target) => true,
         (ExprKind::Local(x), ExprKind::Local(y)) => x == y,
@@ -240,7 +249,7 @@ mod tests {
         expr(ExprKind::Pointwise(op, args))
     }
     fn random(gaussian: bool) -> Expr {
-        expr(ExprKind::Random { gaussian, stream: "w".into() })
+        expr(ExprKind::Random { gaussian, stream: "w".into(), once: false })
     }
     /// `-log(1 - random())`
     fn exponential() -> Expr {

@@ -1,5 +1,7 @@
 //! Tests of the core: a program to its HIR, or to the message about its one mistake.
 
+mod params;
+
 use super::{Overrides, program};
 use crate::ast::{self, ItemKind};
 use crate::diag::Diagnostics;

@@ -6,7 +6,7 @@ use super::declare::Decl;
 use super::neuron::{self, Group};
 use super::scope::{Meaning, Place, Scope};
 use super::step::Step;
-use super::{args, call, circuit, init, reset};
+use super::{args, call, circuit, init, param, reset};
 use crate::ast::{self, CircuitItemKind, ExprKind, Ident, ItemKind, NeuronItem, StmtKind};
 use crate::diag::Code;
 use crate::hir::Polarity;
@@ -18,7 +18,7 @@ pub(super) fn check<'a>(cx: &mut Cx<'a>, file: &'a ast::File) {
         cx.new_declaration();
         let decl = match &item.kind {
             ItemKind::Param(param) => {
-                args::file_param(cx, param);
+                param::value(cx, param);
                 continue;
             }
             ItemKind::Neuron(d) => Decl::Neuron(d),
@@ -57,7 +57,8 @@ fn check_one<'a>(cx: &mut Cx<'a>, decl: Decl<'a>) {
             circuit::check(cx, d, values);
         }
         Decl::Init(_) => {
-            let draw = Draw { stream: "?".into(), shape: vec![1, 1], fan_in: 1, fan_out: 1, count: 0 };
+            let draw =
+                Draw { stream: "?".into(), shape: vec![1, 1], fan_in: 1, fan_out: 1, count: 0, into: None };
             cx.drawing(draw, |cx| {
                 let values = args::complete(cx, Place::Init, with_unknowns(decl), span);
                 cx.within(decl, span, |cx| init::body(cx, Place::Init, decl, values));

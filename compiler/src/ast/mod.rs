@@ -427,12 +427,14 @@ pub struct Data {
 pub struct Job {
     /// Which.
     pub kind: JobKind,
-    /// The model's name, or the call `one(N(…), port = e)`.
+    /// The model's name, or the call `one(N(…), port = e)`; of a `draw` the initializer.
     pub subject: Expr,
     /// `on digits.test`
     pub data: Option<Path>,
-    /// `for 1 s`
+    /// `for 1 s`; of a `draw` the axes `[100, 50]`.
     pub duration: Option<Expr>,
+    /// Of a `draw`: the neuron that the weights belong to, `into Lif(tau = 20 ms)`.
+    pub into: Option<Expr>,
     /// What stands in the braces; the braces may be missing.
     pub settings: Vec<Setting>,
     /// All of it.
@@ -448,6 +450,8 @@ pub enum JobKind {
     Evaluate,
     /// Run and record.
     Simulate,
+    /// First values of weights (tests only).
+    Draw,
 }
 
 /// `word e, e`; `early_stop(patience = 5)` is the word `early_stop` with the call itself as its one value; and
@@ -471,7 +475,7 @@ pub struct Test {
     pub name: String,
     /// Where the string stands.
     pub name_span: Span,
-    /// The simulation.
+    /// The simulation, or what is drawn.
     pub job: Option<Job>,
     /// What must hold.
     pub expects: Vec<Expect>,

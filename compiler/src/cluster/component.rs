@@ -70,7 +70,8 @@ fn varying(step: &StepFn, live: &[bool]) -> Vec<bool> {
     let mut varies = vec![false; live.len()];
     for (at, node) in step.graph.nodes.iter().enumerate() {
         varies[at] = match node.op {
-            Op::Prev(_) | Op::StepIndex | Op::Random { .. } => true,
+            Op::Random { once, .. } => !once,
+            Op::Prev(_) | Op::StepIndex => true,
             Op::Input(k) => step.inputs[k].ty.time,
             Op::Fold { axes, .. } if axes.time => false,
             _ => node.args.iter().any(|a| varies[a.idx()]),

@@ -1,7 +1,8 @@
 //! The adjoint of one node: what each operand gets of the gradient of the result. No accumulation, no scans.
 
 use crate::step::ops::{Fold, Pw};
-use crate::step::{Axes, Graph, Node, Op, Ty, ValId};
+use crate::step::{Axes, Graph, Node, Op, Slide, Ty, ValId};
+use snn_runtime::windows::Windows;
 
 /// Where an adjoint is built: a graph, and forward values in it.
 pub(super) trait Values {
@@ -42,7 +43,7 @@ pub(super) fn adjoint(
             let c = v.graph().pointwise(Pw::Mul, &[d, slope]);
             give(0, Some(c), &node.ty);
         }
-        Op::MatMul { transposed } => matmul(v, node, d, tys, wants, *transposed, &mut give),
+        Op::MatMul { .. } | Op::Slide { .. } => products(v, node, d, tys, wants, &mut give),
         Op::Fold { fold, axes } => give(0, Some(fold_adjoint(v, node, this, d, *fold, *axes)), &tys[0]),
         Op::Delay { steps } => {
             let d = with_time(v.graph(), d);
@@ -195,6 +196,16 @@ fn slope(v: &mut dyn Values, op: Pw, x: ValId, this: ValId) -> ValId {
             let below = g.pointwise(Pw::Add, &[one, square]);
             g.pointwise(Pw::Div, &[one, below])
         }
+        Pw::Erf => {
+            // 2 / sqrt(pi) e^(-x^2)
+            let x = v.value(x);
+            let g = v.graph();
+            let square = mul(g, x, x);
+            let less = g.pointwise(Pw::Neg, &[square]);
+            let bell = g.pointwise(Pw::Exp, &[less]);
+            let peak = g.constant(std::f64::consts::FRAC_2_SQRT_PI);
+            mul(g, peak, bell)
+        }
         Pw::Exprel => exprel_slope(v, x, this),
         other => unreachable!("{} has a rule of its own", other.info().name),
     }
@@ -218,33 +229,77 @@ fn exprel_slope(v: &mut dyn Values, x: ValId, this: ValId) -> ValId {
     g.pointwise(Pw::Select, &[is_near, near, far])
 }
 
-fn matmul(
+/// Products of matrices, convolutions and pooling.
+fn products(
     v: &mut dyn Values,
     node: &Node,
     d: ValId,
     tys: &[Ty],
     wants: &[bool],
-    transposed: bool,
     give: &mut dyn FnMut(usize, Option<ValId>, &Ty),
 ) {
     let d = crate::lower::with_index(v.graph(), d, node.ty.width());
     if wants[0] {
-        let w = v.value(node.args[1]);
-        let c = v.graph().matmul(d, w, !transposed);
-        give(0, Some(c), &tys[0]);
+        let mut args = vec![d];
+        let back = match &node.op {
+            Op::Slide { slide: Slide::Conv, over } => Some((Slide::ConvToImage, *over)),
+            Op::Slide { slide: Slide::Mean, over } => Some((Slide::MeanToImage, *over)),
+            Op::Slide { slide: Slide::Max, over } => Some((Slide::MaxToImage, *over)),
+            _ => None,
+        };
+        // The maximum looks at its image, the others at their weights.
+        match back {
+            Some((Slide::MaxToImage, _)) => args.insert(0, v.value(node.args[0])),
+            _ => args.extend(node.args.get(1).map(|w| v.value(*w))),
+        }
+        let c = match (back, &node.op) {
+            (Some((slide, over)), _) => Some(v.graph().slide(slide, over, &args)),
+            (None, Op::MatMul { transposed }) => Some(v.graph().matmul(args[0], args[1], !transposed)),
+            // Adjoints have no gradients of their own.
+            _ => None,
+        };
+        give(0, c, &tys[0]);
     }
-    if wants[1] {
+    if let (Some(weights), Some(true)) = (Weights::of(&node.op), wants.get(1)) {
         let x = v.value(node.args[0]);
-        let c = outer(v.graph(), x, d, transposed);
+        let c = weights.gradient(v.graph(), x, d);
         give(1, Some(c), &tys[1]);
     }
 }
 
-/// The gradient of a weight matrix from its inputs `x` and deltas `d`.
-pub(super) fn outer(g: &mut Graph, x: ValId, d: ValId, transposed: bool) -> ValId {
-    let (a, b) = if transposed { (d, x) } else { (x, d) };
-    let shape = vec![g.ty(a).width(), g.ty(b).width()];
-    g.push(Op::Outer, &[a, b], Ty::tensor(&shape))
+/// How weights are multiplied with what they weight.
+#[derive(Clone, Copy)]
+pub(super) enum Weights {
+    /// As a matrix.
+    Matrix {
+        /// Read transposed.
+        transposed: bool,
+    },
+    /// In each window.
+    Windows(Windows),
+}
+
+impl Weights {
+    /// Of an operation whose second operand is weights.
+    pub fn of(op: &Op) -> Option<Weights> {
+        match op {
+            Op::MatMul { transposed } => Some(Weights::Matrix { transposed: *transposed }),
+            Op::Slide { slide: Slide::Conv, over } => Some(Weights::Windows(*over)),
+            _ => None,
+        }
+    }
+
+    /// The gradient of weights from their inputs `x` and deltas `d`.
+    pub fn gradient(self, g: &mut Graph, x: ValId, d: ValId) -> ValId {
+        match self {
+            Weights::Windows(over) => g.slide(Slide::ConvToWeights, over, &[x, d]),
+            Weights::Matrix { transposed } => {
+                let (a, b) = if transposed { (d, x) } else { (x, d) };
+                let shape = vec![g.ty(a).width(), g.ty(b).width()];
+                g.push(Op::Outer, &[a, b], Ty::tensor(&shape))
+            }
+        }
+    }
 }
 
 /// A sum passes its gradient to all; an extreme passes it to those that have it, in equal shares.

@@ -4,9 +4,10 @@
 //! made, `delay` steps earlier. Gradients of operands without time axis are summed over the steps in the scan; gradients of weights
 //! are pulled out of it: their inputs and deltas are given at each step and multiplied once, after the scan.
 
+use super::cut;
+use super::rules::{self, Weights};
 use super::tape::{Tape, TapeEntry};
 use super::{Extents, add, reduce_to};
-use super::{cut, rules};
 use crate::net::{Net, Scan, ScanOut};
 use crate::step::ops::Pw;
 use crate::step::{Node, Op, State, Ty, ValId};
@@ -112,8 +113,8 @@ struct ScanBackward<'a> {
     adjoints: Vec<Option<ValId>>,
     /// Contributions to operands, by operand and the axes they have: not summed over axes the operand lacks.
     leaves: BTreeMap<(usize, Ty), ValId>,
-    /// Weights (operand), their inputs (forward value) and deltas, and whether they were read transposed.
-    weights: Vec<(usize, ValId, ValId, bool)>,
+    /// Weights (operand), their inputs (forward value) and deltas, and how they were multiplied.
+    weights: Vec<(usize, ValId, ValId, Weights)>,
     new_states: Vec<State>,
     /// Forward state of each new state.
     carried: Vec<usize>,
@@ -199,12 +200,12 @@ impl ScanBackward<'_> {
     fn pass(&mut self, val: ValId, node: &Node, mut d: ValId) {
         let mut wants: Vec<bool> = node.args.iter().map(|a| self.active[a.idx()]).collect();
         let tys: Vec<Ty> = node.args.iter().map(|a| self.tape.forward.ty(*a).clone()).collect();
-        if let Op::MatMul { transposed } = node.op {
+        if let Some(how) = Weights::of(&node.op) {
             d = crate::lower::with_index(&mut self.tape.graph, d, node.ty.width());
             if let Op::Input(k) = self.tape.forward.node(node.args[1]).op
                 && wants[1]
             {
-                self.weights.push((k, node.args[0], d, transposed));
+                self.weights.push((k, node.args[0], d, how));
                 wants[1] = false;
             }
         }
@@ -281,9 +282,9 @@ impl ScanBackward<'_> {
             }
         }
         let mut deltas = Vec::new();
-        for (operand, x, d, transposed) in &weights {
+        for (operand, x, d, how) in &weights {
             let ty = Ty { time: true, ..tape.graph.ty(*d).clone() };
-            deltas.push((*operand, *x, outs.len(), *transposed));
+            deltas.push((*operand, *x, outs.len(), *how));
             outs.push((ScanOut::Each(*d), ty));
         }
         if outs.is_empty() {
@@ -297,8 +298,8 @@ impl ScanBackward<'_> {
             let operand_ty = tape.net.graph.ty(tape.forward_operands[operand]).clone();
             contributions.push((operand, vals[out], Ty { time: operand_ty.time, ..ty }.join(&operand_ty)));
         }
-        for ((operand, _, out, transposed), x) in deltas.into_iter().zip(xs) {
-            let c = rules::outer(&mut tape.net.graph, x, vals[out], transposed);
+        for ((operand, _, out, how), x) in deltas.into_iter().zip(xs) {
+            let c = how.gradient(&mut tape.net.graph, x, vals[out]);
             let ty = tape.net.graph.ty(c).clone();
             contributions.push((operand, c, ty));
         }

@@ -138,6 +138,7 @@ impl Frame<'_> {
             Pw::Sin => self.each_lane("snn_sin", a),
             Pw::Cos => self.each_lane("snn_cos", a),
             Pw::Arctan => self.each_lane("snn_arctan", a),
+            Pw::Erf => self.each_lane("snn_erf", a),
             Pw::Pow => self.each_lane("snn_pow", a),
         }
     }

@@ -3,10 +3,12 @@
 use super::function::Frame;
 use super::nest::Lanes;
 use crate::loops::{Access, Stmt};
+use crate::step::Slide;
 use crate::step::ops::Fold;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use snn_runtime::abi::Ctx;
 use snn_runtime::kernels::shards::PARTS;
+use snn_runtime::windows::Windows;
 use std::mem::offset_of;
 
 impl Frame<'_> {
@@ -43,6 +45,7 @@ impl Frame<'_> {
             Stmt::MatMul { size, a, b, tiles, c } => self.matmul(*size, a, b, tiles.as_ref(), c),
             Stmt::Tile { rows, width, swapped, src, dst } => self.tile(*rows, *width, *swapped, src, dst),
             Stmt::MatMulShards { size, a, spikes, b, c } => self.matmul_shards(*size, a, *spikes, b, c),
+            Stmt::Slide { slide, over, rows, a, b, c } => self.slide(*slide, over, *rows, a, b.as_ref(), c),
             Stmt::Turn { rows, width, src, dst } => {
                 let args =
                     [self.int(*rows as i64), self.int(*width as i64), self.address(src), self.address(dst)];
@@ -104,6 +107,36 @@ impl Frame<'_> {
         args.push(if self.in_parts { self.field(offset_of!(Ctx, shard_idx)) } else { self.int(0) });
         args.push(self.int(if self.in_parts { PARTS as i64 } else { 1 }));
         self.call("snn_tile_columns", &[types::I64; 7], None, &args);
+    }
+
+    fn slide(
+        &mut self,
+        slide: Slide,
+        over: &Windows,
+        rows: usize,
+        a: &(Access, usize),
+        b: Option<&(Access, usize)>,
+        c: &(Access, usize),
+    ) {
+        let (name, part) = match slide {
+            Slide::Conv => ("snn_conv", 0),
+            Slide::ConvToImage => ("snn_conv", 1),
+            Slide::ConvToWeights => ("snn_conv", 2),
+            Slide::Mean => ("snn_pool", 0),
+            Slide::MeanToImage => ("snn_pool", 1),
+            Slide::Max => ("snn_pool", 2),
+            Slide::MaxToImage => ("snn_pool", 3),
+        };
+        let mut args = vec![self.int(part), self.int(rows as i64)];
+        args.extend(over.packed().map(|word| self.int(word as i64)));
+        for operand in [Some(a), b, Some(c)] {
+            let (address, stride) = match operand {
+                Some((access, stride)) => (self.address(access), *stride),
+                None => (self.int(0), 0),
+            };
+            args.extend([address, self.int(stride as i64)]);
+        }
+        self.call(name, &[types::I64; 14], None, &args);
     }
 
     fn matmul_shards(

@@ -101,6 +101,7 @@ pub fn pointwise(op: Pw, args: &[f64; 3]) -> f64 {
         Pw::Sin => a.sin(),
         Pw::Cos => a.cos(),
         Pw::Arctan => a.atan(),
+        Pw::Erf => snn_runtime::math::erf_f64(a),
         Pw::Floor => a.floor(),
         Pw::Round => a.round_ties_even(),
         Pw::Sign if a > 0.0 => 1.0,
@@ -163,7 +164,7 @@ mod tests {
 
     #[test]
     fn what_runs_has_no_value() {
-        let random = expr(ExprKind::Random { gaussian: false, stream: "w".into() });
+        let random = expr(ExprKind::Random { gaussian: false, stream: "w".into(), once: false });
         assert_eq!(eval(&pw(Pw::Exp, vec![random]), &ENV), None);
     }
 

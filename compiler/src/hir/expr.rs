@@ -2,8 +2,10 @@
 
 use super::{InputId, LocalId, ParamId, PopId, StateId, Unit};
 use crate::source::Span;
+use crate::step::Slide;
 use crate::step::ops::{Fold, Pw};
 use snn_runtime::abi::Scalar;
+use snn_runtime::windows::Windows;
 
 /// An expression.
 #[derive(Clone, Debug)]
@@ -53,6 +55,109 @@ pub enum TraceRef {
     Local(LocalId),
     /// Spikes.
     Fired,
+    /// What `fire` compares, at that moment: the left side of `fire v >= theta`, before any reset.
+    AtFire,
+}
+
+/// What initializers may know of the receiving neuron; it is measured on one neuron alone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum NeuronFact {
+    /// Distance of the membrane (left side of `fire`) from threshold (right side) at rest, in the unit of `fire`.
+    Threshold,
+    /// Sum over the steps of the membrane's response to one spike of weight 1, without threshold; unit of `fire` over that of the port.
+    KernelSum,
+    /// Sum of its squares.
+    KernelSquare,
+    /// Mean of the absolute derivative of the surrogate over [-1, 1].
+    SurrogateMean,
+    /// Growth of the number of spikes a step with a constant input, far above threshold; 1 over the unit of the port.
+    RateSlope,
+}
+
+impl NeuronFact {
+    /// All of them.
+    pub const ALL: [NeuronFact; 5] = [
+        NeuronFact::Threshold,
+        NeuronFact::KernelSum,
+        NeuronFact::KernelSquare,
+        NeuronFact::SurrogateMean,
+        NeuronFact::RateSlope,
+    ];
+
+    /// The name in the language.
+    pub fn name(self) -> &'static str {
+        match self {
+            NeuronFact::Threshold => "threshold",
+            NeuronFact::KernelSum => "kernel_sum",
+            NeuronFact::KernelSquare => "kernel_square",
+            NeuronFact::SurrogateMean => "surrogate_mean",
+            NeuronFact::RateSlope => "rate_slope",
+        }
+    }
+
+    /// The fact of a name.
+    pub fn from_name(name: &str) -> Option<NeuronFact> {
+        NeuronFact::ALL.into_iter().find(|fact| fact.name() == name)
+    }
+
+    /// Its unit for a membrane and a port of these units.
+    pub fn unit(self, membrane: Unit, port: Unit) -> Option<Unit> {
+        match self {
+            NeuronFact::Threshold => Some(membrane),
+            NeuronFact::KernelSum => membrane.div(port),
+            NeuronFact::KernelSquare => membrane.div(port)?.powi(2),
+            NeuronFact::SurrogateMean => Some(Unit::NONE),
+            NeuronFact::RateSlope => Unit::NONE.div(port),
+        }
+    }
+}
+
+/// Functions of whole matrices `[post, pre]`, in initializers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum MatrixOp {
+    /// The orthonormal factor: `[post, pre]`.
+    Orthonormal,
+    /// The nearest matrix of this rank: `[post, pre]`.
+    LowRank(usize),
+    /// All singular values, largest first: `[min(post, pre)]`.
+    SingularValues,
+    /// The largest absolute eigenvalue of a square matrix: one number.
+    Radius,
+    /// Place among the synapses onto the same neuron, from 0 for the smallest: `[post, pre]`.
+    OrderOfInputs,
+    /// Place among the synapses of the same sender, from 0 for the smallest: `[post, pre]`.
+    OrderOfOutputs,
+}
+
+impl MatrixOp {
+    /// The name in the language.
+    pub fn name(self) -> &'static str {
+        match self {
+            MatrixOp::Orthonormal => "orthonormal",
+            MatrixOp::LowRank(_) => "nearest_of_rank",
+            MatrixOp::SingularValues => "singular_values",
+            MatrixOp::Radius => "radius",
+            MatrixOp::OrderOfInputs => "order_of_inputs",
+            MatrixOp::OrderOfOutputs => "order_of_outputs",
+        }
+    }
+
+    /// The shape of the result for a matrix.
+    pub fn shape(self, matrix: &[usize]) -> Vec<usize> {
+        match self {
+            MatrixOp::SingularValues => matrix.iter().copied().min().into_iter().collect(),
+            MatrixOp::Radius => Vec::new(),
+            _ => matrix.to_vec(),
+        }
+    }
+
+    /// The unit of the result for a matrix of a unit.
+    pub fn unit(self, unit: Unit) -> Unit {
+        match self {
+            MatrixOp::Orthonormal | MatrixOp::OrderOfInputs | MatrixOp::OrderOfOutputs => Unit::NONE,
+            MatrixOp::LowRank(_) | MatrixOp::SingularValues | MatrixOp::Radius => unit,
+        }
+    }
 }
 
 /// Kinds of expressions.
@@ -66,6 +171,8 @@ pub enum ExprKind {
     StepIndex,
     /// Number of steps of a presentation.
     Steps,
+    /// 1 where weights are trained, 0 where the model is evaluated or simulated.
+    Training,
     /// A number of the training run.
     Scalar(Scalar),
     /// A parameter.
@@ -99,6 +206,18 @@ pub enum ExprKind {
     Repeat(Box<Expr>),
     /// `w * x`: `[post, pre]` by all index axes of `x` flattened, to `[post]` or to the shape given.
     MatVec(Box<Expr>, Box<Expr>),
+    /// A convolution (`slide` is `Conv`, with weights `[out, in / groups, height, width]`), or a mean or maximum of windows: an image to
+    /// one of `over.channels[1]` channels.
+    Slide {
+        /// Which.
+        slide: Slide,
+        /// Over what.
+        over: Windows,
+        /// The image.
+        value: Box<Expr>,
+        /// The weights of a convolution.
+        weight: Option<Box<Expr>>,
+    },
     /// A reduction.
     Reduce {
         /// How.
@@ -147,9 +266,15 @@ pub enum ExprKind {
         gaussian: bool,
         /// Names the stream; unique in the model for each place of the program.
         stream: String,
+        /// In a body: the same at every step of a presentation.
+        once: bool,
     },
     /// In an `init`: index along a logical axis (0: post `i`, 1: pre `j`).
     Iota(usize),
+    /// In an `init`: what is measured of the neuron that receives at this port (index).
+    Neuron(PopId, usize, NeuronFact),
+    /// In an `init`: a function of a whole matrix.
+    Matrix(MatrixOp, Box<Expr>),
 }
 
 /// `(value - mean) / sqrt(variance + eps)`, with statistics of the batch in training and running ones otherwise (Ioffe and
@@ -202,15 +327,25 @@ pub enum StmtKind {
         /// State and derivative; all are read at the beginning of the step, written together.
         equations: Vec<(StateId, Expr)>,
     },
-    /// `fired` = `diff > 0` or `diff >= 0`.
+    /// `fired` = `above > below` or `above >= below`, decided by the sign of their difference.
     Fire {
-        /// Left minus right side.
-        diff: Expr,
+        /// What is compared; jobs read it as `at_fire`.
+        above: Expr,
+        /// What it has to reach; none: 0.
+        below: Option<Expr>,
         /// `>`, not `>=`.
         strict: bool,
         /// What stands for the derivative.
         surrogate: Option<Surrogate>,
     },
+}
+
+/// What a [`StmtKind::Fire`] takes the sign of, and its surrogate is evaluated at: `above - below`.
+pub fn difference(above: &Expr, below: Option<&Expr>) -> Expr {
+    let Some(below) = below else { return above.clone() };
+    let wider = if above.shape.is_empty() { below } else { above };
+    let kind = ExprKind::Pointwise(Pw::Sub, vec![above.clone(), below.clone()]);
+    Expr { kind, unit: above.unit, shape: wider.shape.clone(), span: above.span }
 }
 
 /// Solvers of differential equations.

@@ -157,8 +157,11 @@ pub struct Report {
 pub struct Test {
     /// Its name.
     pub name: String,
-    /// The simulation; its model has a single population `one`.
+    /// The simulation; its model has a single population `one`. If it `draws`, its model has the parameter `w`, and at most the
+    /// population that it belongs to; nothing is simulated.
     pub job: Job,
+    /// First values are expected, not those of a run: the name that stands for them.
+    pub draws: Option<LocalId>,
     /// What must hold.
     pub expects: Vec<Expect>,
     /// The declaration.
@@ -191,6 +194,8 @@ pub enum Measure {
     Count,
     /// Spikes per second.
     Rate,
+    /// An expression of the first values `w` of a test that draws.
+    Drawn(Expr),
 }
 
 /// Comparison of an expectation.

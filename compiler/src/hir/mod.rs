@@ -10,8 +10,10 @@
 //!
 //! Once a program is in HIR without errors, the user is right: whatever goes wrong later is a bug of ours.
 
+pub(crate) mod alone;
 pub mod constant;
 mod expr;
+pub mod first;
 mod job;
 pub mod print;
 pub mod unit;
@@ -21,6 +23,7 @@ pub mod walk;
 use crate::source::Span;
 pub use expr::*;
 pub use job::*;
+use snn_runtime::windows::Windows;
 pub use unit::Unit;
 
 macro_rules! ids {
@@ -105,6 +108,8 @@ pub struct Param {
     pub name: String,
     /// Logical index axes: `[]`, `[neuron]`, `[post, pre]`. (Lower stores matrices as `[pre][post]`.)
     pub shape: Vec<usize>,
+    /// Weights of windows, `[out, in, height, width]`. (Lower stores them as `[in * height * width][out]`.)
+    pub windows: bool,
     /// Unit of its values.
     pub unit: Unit,
     /// Kept by projection after every update.
@@ -151,6 +156,8 @@ pub struct InitNeeds {
     pub random: bool,
     /// Reads activity on the first batch.
     pub batch: bool,
+    /// Reads what is measured of the receiving neuron.
+    pub neuron: bool,
 }
 
 /// A state variable of a population.
@@ -242,8 +249,10 @@ pub struct Projection {
     pub target: PopId,
     /// Index into the target's ports.
     pub port: usize,
-    /// `dense`, `one_to_one`
+    /// `dense`, `one_to_one`, `conv`, `avg_pool`, `max_pool`
     pub kind: &'static str,
+    /// Of a convolution or pooling.
+    pub over: Option<Windows>,
     /// The weights, if they are a tensor.
     pub weight: Option<ParamId>,
     /// A constant time.

@@ -133,6 +133,9 @@ fn param(out: &mut String, param: &Param, names: &Names) {
     if needs.batch {
         facts.push("reads the first batch".to_string());
     }
+    if needs.neuron {
+        facts.push("measures the receiving neuron".to_string());
+    }
     let range = bounds(*support);
     if !range.is_empty() && support.low != support.high {
         facts.push(format!("values{range}"));
@@ -190,10 +193,11 @@ fn stmt(out: &mut String, model: &Model, stmt: &Stmt, names: &Names) {
                 line(out, 4, &format!("{}' = {}", state_name(model, *state), expr(value, names)));
             }
         }
-        StmtKind::Fire { diff, strict, surrogate } => {
+        StmtKind::Fire { above, below, strict, surrogate } => {
+            let diff = super::difference(above, below.as_ref());
             let sign = if *strict { ">" } else { ">=" };
             let with = surrogate.as_ref().map_or(String::new(), |s| format!(" with {}", s.text));
-            line(out, 3, &format!("fire {} {sign} 0{with}", expr(diff, names)));
+            line(out, 3, &format!("fire {} {sign} 0{with}", expr(&diff, names)));
             if let Some(surrogate) = surrogate {
                 self::surrogate(out, surrogate, names);
             }
@@ -230,5 +234,7 @@ fn projection(model: &Model, projection: &Projection, names: &Names) -> String {
     let weight = weight.map_or(String::new(), |param| format!(", weight {}", param.name));
     let target = target.map_or("?", |p| &p.name);
     let delay = expr(&projection.delay, names);
-    format!("projection {source} -> {target}.{port}: {}{weight}, delay {delay}", projection.kind)
+    let over =
+        projection.over.map_or(String::new(), |over| format!(" {}", crate::step::print::windows(&over)));
+    format!("projection {source} -> {target}.{port}: {}{over}{weight}, delay {delay}", projection.kind)
 }

@@ -4,8 +4,8 @@
 mod expr;
 
 use super::{
-    Bounds, Expr, Job, LocalId, Model, Optimizer, PopId, Population, Program, Source, StateId, Stmt,
-    StmtKind, Unit,
+    Bounds, Expr, Job, LocalId, Measure, Model, Optimizer, PopId, Population, Program, Source, StateId, Stmt,
+    StmtKind, Test, Unit,
 };
 use expr::{Place, Scope};
 use std::collections::BTreeSet;
@@ -45,11 +45,32 @@ pub fn program(program: &Program) -> Result<(), String> {
     }
     for test in &program.tests {
         let model = &program.models[test.job.model.idx()];
-        ensure(model.populations.len() == 1, || {
-            format!("test {:?}: its model has {} populations", test.name, model.populations.len())
+        let (populations, least) = (model.populations.len(), usize::from(test.draws.is_none()));
+        ensure((least..=1).contains(&populations), || {
+            format!("test {:?}: its model has {populations} populations", test.name)
         })?;
+        for measure in test.expects.iter().flat_map(|expect| [&expect.left, &expect.right]) {
+            self::measure(test, model, measure).map_err(|e| format!("test {:?}: {e}", test.name))?;
+        }
     }
     Ok(())
+}
+
+/// Expressions of first values stand in tests that draw, and only they do.
+fn measure(test: &Test, model: &Model, measure: &Measure) -> Result<(), String> {
+    match (measure, test.draws) {
+        (Measure::Drawn(value), Some(w)) => {
+            let param = model.params.last().ok_or("nothing is drawn")?;
+            let like = Expr { unit: param.unit, shape: param.shape.clone(), ..value.clone() };
+            let mut scope = Scope::new(model, Place::Init { batch: false });
+            scope.define(w, &like)?;
+            scope.check(value)
+        }
+        (Measure::Values(_), _) => Ok(()),
+        (Measure::Drawn(_), None) => Err("nothing is drawn".into()),
+        (_, Some(_)) => Err("nothing is simulated".into()),
+        (_, None) => Ok(()),
+    }
 }
 
 fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<(), String> {
@@ -74,7 +95,9 @@ fn param(model: &Model, param: &super::Param) -> Result<(), String> {
     same_unit(&param.init.value, param.unit)?;
     fits(&param.init.value, &param.shape)?;
     let is_random = param.init.value.any(&mut |e| matches!(e.kind, super::ExprKind::Random { .. }));
-    ensure(is_random == param.init.needs.random, || "needs.random is wrong".into())
+    ensure(is_random == param.init.needs.random, || "needs.random is wrong".into())?;
+    let measures = param.init.value.any(&mut |e| matches!(e.kind, super::ExprKind::Neuron(..)));
+    ensure(measures == param.init.needs.neuron, || "needs.neuron is wrong".into())
 }
 
 fn state(model: &Model, id: StateId) -> Result<(), String> {
@@ -141,7 +164,8 @@ fn stmt(scope: &mut Scope, id: PopId, stmt: &Stmt) -> Result<(), String> {
             same_unit(value, rate)?;
             fits(value, shape)
         }),
-        StmtKind::Fire { diff, surrogate, .. } => {
+        StmtKind::Fire { above, below, surrogate, .. } => {
+            let diff = &super::difference(above, below.as_ref());
             scope.check(diff)?;
             fits(diff, shape)?;
             let Some(surrogate) = surrogate else { return Ok(()) };

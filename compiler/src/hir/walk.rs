@@ -10,6 +10,7 @@ impl Expr {
             | ExprKind::Dt
             | ExprKind::StepIndex
             | ExprKind::Steps
+            | ExprKind::Training
             | ExprKind::Scalar(_)
             | ExprKind::Param(_)
             | ExprKind::State(_)
@@ -21,6 +22,7 @@ impl Expr {
             | ExprKind::Trace(..)
             | ExprKind::Target
             | ExprKind::Random { .. }
+            | ExprKind::Neuron(..)
             | ExprKind::Iota(_) => Vec::new(),
             ExprKind::Delayed { value, delay } => vec![value, delay],
             ExprKind::Pointwise(_, args) => args.iter().collect(),
@@ -28,8 +30,11 @@ impl Expr {
             ExprKind::MatVec(a, b) | ExprKind::StraightThrough(a, b) | ExprKind::GradScale(a, b) => {
                 vec![a, b]
             }
-            ExprKind::Reduce { value, .. } => vec![value],
+            ExprKind::Reduce { value, .. } | ExprKind::Matrix(_, value) => vec![value],
             ExprKind::Normalise(norm) => vec![&norm.value],
+            ExprKind::Slide { value, weight, .. } => {
+                weight.iter().map(AsRef::as_ref).chain([value.as_ref()]).collect()
+            }
             ExprKind::Let { value, body, .. } => vec![value, body],
             ExprKind::Custom { args, forward, backward, .. } => {
                 args.iter().chain([forward.as_ref()]).chain(backward).collect()
@@ -52,12 +57,12 @@ impl Expr {
 }
 
 impl Stmt {
-    /// The expressions of the statement; those of a surrogate are left out, its argument is `diff`.
+    /// The expressions of the statement; those of a surrogate are left out, its argument is the difference of both sides.
     pub fn exprs(&self) -> Vec<&Expr> {
         match &self.kind {
             StmtKind::Let(_, value) | StmtKind::Assign { value, .. } => vec![value],
             StmtKind::Integrate { equations, .. } => equations.iter().map(|(_, value)| value).collect(),
-            StmtKind::Fire { diff, .. } => vec![diff],
+            StmtKind::Fire { above, below, .. } => [above].into_iter().chain(below).collect(),
         }
     }
 }

@@ -5,11 +5,13 @@
 //! reference of precision, and checks gradients: relaxed and frozen runs for central differences ([`Mode`]), tangents for the
 //! transpose test ([`NetRun::jvp`]).
 
+pub mod matrix;
 mod mode;
 mod net;
 mod node;
 mod number;
 mod scan;
+mod slide;
 mod tangent;
 #[cfg(test)]
 mod tests;
@@ -34,8 +36,8 @@ pub fn fold_pair(fold: Fold, a: f64, b: f64) -> f64 {
     number::fold_pair(fold, a, b)
 }
 
-/// Value of a graph without inputs, states and parameters (initializers): one number for each element of its type. Element `n`
-/// of a random tensor is draw `n` of the row of step 0 and sample 0.
-pub fn graph_values(graph: &Graph, val: ValId, key: u64) -> Vec<f64> {
-    net::graph_values(graph, val, key)
+/// Value of a graph without inputs and states (initializers): one number for each element of its type. Parameter `n` is
+/// `params[n]`. Element `n` of a random tensor is draw `n` of the row of step 0 and sample 0.
+pub fn graph_values(graph: &Graph, val: ValId, params: &[Vec<f64>], key: u64) -> Vec<f64> {
+    net::graph_values(graph, val, params, key)
 }

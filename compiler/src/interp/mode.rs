@@ -4,10 +4,11 @@
 use super::net::Results;
 use super::node::{self, Env};
 use super::number::Number;
+use super::slide;
 use super::value::Array;
 use crate::step::ops::Pw;
 use crate::step::verify::fits;
-use crate::step::{Fragment, Graph, Node, Op, Ty, ValId};
+use crate::step::{Fragment, Graph, Node, Op, Slide, Ty, ValId};
 
 /// How a net is evaluated. The default is plain: what compiled code computes.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub struct Mode<'a, N> {
     /// that the rule stands for, through the recorded value; so central differences equal the adjoint whatever the rules are:
     ///
     /// - `Detach`, flat operations and spikes without surrogate: the recorded value; so is the exponent of `Pow`
+    /// - a maximum of a window: the element that was the largest
     /// - `Straight`: recorded first operand + (second - recorded second)
     /// - `GradScale`: recorded + recorded factor * (x - recorded x)
     /// - `Custom`: recorded + sum of `backward_k(recorded arguments, g = 1) * (argument k - recorded argument k)`
@@ -99,6 +101,9 @@ impl<N: Number> Frame<'_, N> {
         let slope = match &node.op {
             Op::Detach | Op::Spike { surrogate: None, .. } => return Ok(recorded[at].clone()),
             Op::Pointwise(op) if op.info().flat => return Ok(recorded[at].clone()),
+            Op::Slide { slide: Slide::Max, over } => {
+                return Ok(slide::pick(&node.ty, over, before(0), args[0], self.env));
+            }
             Op::Pointwise(Pw::Pow) => return Ok(node::value(node, &[args[0], before(1)], self.env, now)),
             Op::Spike { surrogate: Some(s), .. } => {
                 line(0, &surrogate_slope(self.graph, *s, before(0), self.env))
@@ -145,7 +150,10 @@ pub(super) fn custom_slopes<N: Number>(
     let rule = &graph.customs[rule];
     let no = |why: &str| Err(format!("the backward rule of {} {why}: no tangent is known for it", rule.name));
     if rule.graph.nodes.iter().any(|n| {
-        matches!(n.op, Op::Fold { .. } | Op::Repeat { .. } | Op::SumBlocks { .. } | Op::MatMul { .. })
+        matches!(
+            n.op,
+            Op::Fold { .. } | Op::Slide { .. } | Op::Repeat { .. } | Op::SumBlocks { .. } | Op::MatMul { .. }
+        )
     }) {
         return no("mixes elements");
     }

@@ -172,14 +172,26 @@ fn run_step<N: Number>(
 }
 
 /// See [`super::graph_values`].
-pub(super) fn graph_values<N: Number>(graph: &Graph, val: ValId, key: u64) -> Vec<N> {
+pub(super) fn graph_values<N: Number>(graph: &Graph, val: ValId, params: &[Vec<f64>], key: u64) -> Vec<N> {
     let extent = Extent { steps: 1, shard_batch: 1, shards: 1 };
     let env = Env { extent, segment: 1, call: Call { key, scalars: [0.0; SCALARS] } };
+    let nodes = &graph.nodes[..=val.idx()];
+    let mut last_read = vec![0; nodes.len()];
+    for (at, node) in nodes.iter().enumerate() {
+        node.args.iter().for_each(|arg| last_read[arg.idx()] = at);
+    }
     let mut values: Vec<Array<N>> = Vec::new();
-    for node in &graph.nodes[..=val.idx()] {
+    for (at, node) in nodes.iter().enumerate() {
         let args: Vec<&Array<N>> = node.args.iter().map(|a| &values[a.idx()]).collect();
-        let value = node::value(node, &args, &env, 0);
+        let value = match node.op {
+            Op::Param(n) => env.fill(&node.ty, |_, _, i| N::from_f64(params[n][i])),
+            _ => node::value(node, &args, &env, 0),
+        };
         values.push(value);
+        // Tensors of a million weights are not kept for all nodes of a formula.
+        for arg in node.args.iter().filter(|arg| last_read[arg.idx()] == at) {
+            values[arg.idx()].data = Vec::new();
+        }
     }
     values.swap_remove(val.idx()).data
 }

@@ -2,6 +2,7 @@
 //! the head of [`crate::step`]. No modes, no states.
 
 use super::number::{Number, fold_pair, pw};
+use super::slide;
 use super::value::{Array, Extent};
 use crate::step::ops::Fold;
 use crate::step::{Axes, Node, Op, Ty};
@@ -53,6 +54,7 @@ pub(super) fn value<N: Number>(node: &Node, args: &[&Array<N>], env: &Env, now: 
         Op::Detach | Op::Straight | Op::GradScale | Op::Custom(_) => args[0].widened(ty, steps),
         Op::MatMul { transposed } => matmul(ty, args[0], args[1], env, *transposed),
         Op::Outer => outer(ty, args[0], args[1], env),
+        Op::Slide { slide, over } => slide::value(ty, *slide, over, args, env),
         Op::Fold { fold, axes } => fold_axes(ty, *fold, *axes, args[0], env),
         Op::Delay { steps: by } => env.fill(ty, |t, b, i| {
             let from = t.checked_add_signed(-by).filter(|from| *from < steps);
@@ -64,7 +66,9 @@ pub(super) fn value<N: Number>(node: &Node, args: &[&Array<N>], env: &Env, now: 
         Op::SumBlocks { times } => {
             env.fill(ty, |t, b, i| sum((0..*times).map(|k| args[0].get(t, b, i * times + k))))
         }
-        Op::Random { gaussian, stream } => random(ty, env, now, *gaussian, *stream),
+        Op::Random { gaussian, stream, once } => {
+            random(ty, env, if *once { 0 } else { now }, *gaussian, *stream)
+        }
         Op::Iota(axis) => env.fill(ty, |_, _, i| N::from_f64(iota(ty, *axis, i) as f64)),
         Op::Input(_) | Op::Param(_) | Op::Slot(_) | Op::Prev(_) | Op::Scan(_) | Op::ScanOut(_) => {
             unreachable!("leaves and scans are for the caller")
@@ -98,13 +102,28 @@ fn matmul<N: Number>(ty: &Ty, x: &Array<N>, w: &Array<N>, env: &Env, transposed:
 /// For each shard, starting from 0: steps, in each the samples; then the shards, starting from the first. An axis that
 /// neither operand has is not summed over. In segments, the sum of each starts from 0, and they are added from the last to the first.
 fn outer<N: Number>(ty: &Ty, x: &Array<N>, d: &Array<N>, env: &Env) -> Array<N> {
+    let n = d.ty.width();
+    sum_of_products(ty, x, d, env, &|x, d, sum, (t, b), i| sum + x.get(t, b, i / n) * d.get(t, b, i % n))
+}
+
+/// What adds the products of a step and sample to the sum for an element of a gradient of weights.
+pub(super) type AddProducts<'a, N> = &'a dyn Fn(&Array<N>, &Array<N>, N, (usize, usize), usize) -> N;
+
+/// A gradient of weights, in the order of [`outer`].
+pub(super) fn sum_of_products<N: Number>(
+    ty: &Ty,
+    x: &Array<N>,
+    d: &Array<N>,
+    env: &Env,
+    add: AddProducts<N>,
+) -> Array<N> {
     let (mut x, mut d) = (x.clone(), d.clone());
     if x.ty.time != d.ty.time {
         let long = if x.ty.time { &mut x } else { &mut d };
         let once = Ty { time: false, ..long.ty.clone() };
         *long = fold_axes(&once, Fold::Sum, Axes { time: true, ..Axes::default() }, long, env);
     }
-    let (n, rows) = (d.ty.width(), env.extent.shard_batch);
+    let rows = env.extent.shard_batch;
     let steps = if x.ty.time { env.extent.steps } else { 1 };
     let batch = x.ty.batch || d.ty.batch;
     env.fill(ty, |_, _, i| {
@@ -113,7 +132,7 @@ fn outer<N: Number>(ty: &Ty, x: &Array<N>, d: &Array<N>, env: &Env) -> Array<N> 
             let of_segment = |start: usize| {
                 let end = steps.min(start + env.segment);
                 let places = (start..end).flat_map(|t| samples.clone().map(move |b| (t, b)));
-                places.fold(N::from_f64(0.0), |sum, (t, b)| sum + x.get(t, b, i / n) * d.get(t, b, i % n))
+                places.fold(N::from_f64(0.0), |sum, place| add(&x, &d, sum, place, i))
             };
             let starts = (0..steps).step_by(env.segment).rev();
             starts.fold(N::from_f64(0.0), |sum, start| sum + of_segment(start))

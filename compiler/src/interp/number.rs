@@ -1,6 +1,6 @@
 //! The two kinds of numbers, and the table of pointwise operations evaluated on them. No arrays, no graphs.
 //!
-//! f32 functions are those of [`snn_runtime::math`], which generated code uses too; f64 functions are those of std.
+//! f32 functions are those of [`snn_runtime::math`], which generated code uses too; f64 functions are those of std, and `erf_f64`.
 //!
 //! What the table leaves open, as one machine instruction or compare-and-select does it:
 //! comparisons with NaN are 0, except `Ne`, which is 1; `Min` is `a < b ? a : b` and `Max` is `b < a ? a : b`, so that of
@@ -51,6 +51,7 @@ impl Number for f32 {
             Pw::Sin => math::sin(self),
             Pw::Cos => math::cos(self),
             Pw::Arctan => math::arctan(self),
+            Pw::Erf => math::erf(self),
             Pw::Floor => self.floor(),
             Pw::Round => self.round_ties_even(),
             other => unreachable!("{} is arithmetic", other.info().name),
@@ -81,6 +82,7 @@ impl Number for f64 {
             Pw::Sin => self.sin(),
             Pw::Cos => self.cos(),
             Pw::Arctan => self.atan(),
+            Pw::Erf => math::erf_f64(self),
             Pw::Floor => self.floor(),
             Pw::Round => self.round_ties_even(),
             other => unreachable!("{} is arithmetic", other.info().name),
@@ -107,6 +109,7 @@ pub fn pw<N: Number>(op: Pw, a: &[N]) -> N {
         | Pw::Sin
         | Pw::Cos
         | Pw::Arctan
+        | Pw::Erf
         | Pw::Floor
         | Pw::Round => a[0].function(op),
         Pw::Sign => truth(a[0] > zero) - truth(a[0] < zero),

@@ -9,11 +9,11 @@ use super::mode::{Frame, Mode, custom_slopes, plus, surrogate_slope};
 use super::net::{Inputs, NetRun, Results, scan_of};
 use super::node::{self, Env, operands};
 use super::number::{Number, pw};
-use super::scan;
 use super::value::Array;
+use super::{scan, slide};
 use crate::net::taint;
 use crate::step::ops::{Fold, Pw};
-use crate::step::{Axes, Node, Op};
+use crate::step::{Axes, Node, Op, Slide};
 use snn_runtime::pool::FlushDenormals;
 
 impl<N: Number> NetRun<'_, N> {
@@ -79,10 +79,16 @@ fn of_node<N: Number>(
             })
         }
         Op::Spike { surrogate: Some(s), .. } => times(&surrogate_slope(frame.graph, *s, args[0], env), 0),
-        Op::MatMul { .. } | Op::Outer => {
+        Op::MatMul { .. }
+        | Op::Outer
+        | Op::Slide { slide: Slide::Conv | Slide::ConvToImage | Slide::ConvToWeights, .. } => {
             plus(&linear(&[tangents[0], args[1]]), &linear(&[args[0], tangents[1]]))
         }
-        Op::Fold { fold: Fold::Sum, .. }
+        Op::Slide { slide: Slide::Max, over } => slide::pick(&node.ty, over, args[0], tangents[0], env),
+        // Its image only says where the result goes.
+        Op::Slide { slide: Slide::MaxToImage, .. } => linear(&[args[0], tangents[1]]),
+        Op::Slide { .. }
+        | Op::Fold { fold: Fold::Sum, .. }
         | Op::Delay { .. }
         | Op::Last
         | Op::AtLast
@@ -149,6 +155,7 @@ fn directional<N: Number>(op: Pw, a: &[N; 3], y: N, d: &[N; 3], mixes: bool) -> 
         | Pw::Sin
         | Pw::Cos
         | Pw::Arctan
+        | Pw::Erf
         | Pw::Relu => d[0] * slope(op, a[0], y),
     }
 }
@@ -172,6 +179,7 @@ fn slope<N: Number>(op: Pw, x: N, y: N) -> N {
         Pw::Sin => x.function(Pw::Cos),
         Pw::Cos => -x.function(Pw::Sin),
         Pw::Arctan => one / (one + x * x),
+        Pw::Erf => N::from_f64(std::f64::consts::FRAC_2_SQRT_PI) * (-(x * x)).function(Pw::Exp),
         Pw::Relu => pw(Pw::Lt, &[N::from_f64(0.0), x]),
         other => unreachable!("{} is not a smooth function of one operand", other.info().name),
     }

@@ -1,6 +1,7 @@
 //! What the statements of a program have to do: operations and bytes. Nothing is measured here.
 
 use super::{Access, Instr, Program, Stmt};
+use crate::step::Slide;
 use snn_runtime::program::{Parallel, Section};
 
 /// The work of one statement that is no time loop, for a whole batch.
@@ -82,6 +83,21 @@ impl Program {
                     (of(&[*m, *k]) * left + 4.0 * of(&[*k, *n])) * shards + 4.0 * of(&[*m, *n]),
                 )
             }
+            Stmt::Slide { slide, over, rows, a, b, c } => {
+                let width = |shape: Vec<usize>| of(&shape);
+                let mut operands = slide.operands(over).into_iter().map(width);
+                let bytes =
+                    |stride: usize, width: f64| 4.0 * width * if stride > 0 { *rows as f64 } else { 1.0 };
+                let mut all = bytes(c.1, width(slide.shape(over)));
+                for (_, stride) in [Some(*a), *b].iter().flatten() {
+                    all += bytes(*stride, operands.next().unwrap_or(0.0));
+                }
+                let taps = match slide {
+                    Slide::Conv | Slide::ConvToImage | Slide::ConvToWeights => 2 * over.taps(),
+                    _ => over.area(),
+                };
+                (of(&[*rows, over.width_out(), taps]), all)
+            }
             Stmt::Tile { rows, width, .. } => (0.0, 8.0 * of(&[*rows, *width])),
             Stmt::Turn { rows, width, .. } => (0.0, of(&[*rows, *width]) / 4.0),
             Stmt::FoldColumns { rows, width, .. } => (of(&[*rows, *width]), 4.0 * of(&[*rows, width + 1])),
@@ -111,6 +127,9 @@ impl Program {
             }
             Stmt::MatMulShards { size: [m, k, n], spikes, .. } => {
                 format!("product {}{m}x{}x{n}", if *spikes { "spikes " } else { "" }, k * self.shards)
+            }
+            Stmt::Slide { slide, over, rows, .. } => {
+                format!("{} {rows} rows of {}", slide.name(), crate::step::print::windows(over))
             }
             Stmt::Tile { rows, width, .. } => format!("tiles {rows}x{width}"),
             Stmt::Turn { rows, width, .. } => format!("spikes by neuron {rows}x{width}"),

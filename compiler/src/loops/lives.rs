@@ -114,6 +114,11 @@ macro_rules! walk {
                 $f(b, Use::Read);
                 $f(c, Use::Write);
             }
+            Stmt::Slide { a: (a, _), b, c: (c, _), .. } => {
+                $f(a, Use::Read);
+                b.$iter().for_each(|(b, _)| $f(b, Use::Read));
+                $f(c, Use::Write);
+            }
             Stmt::Tile { src, dst, .. }
             | Stmt::Turn { src, dst, .. }
             | Stmt::FoldColumns { src, dst, .. }

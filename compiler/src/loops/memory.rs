@@ -1,7 +1,9 @@
 //! How much memory a program takes: its regions, and what kernels of the runtime hold for each thread. Decides nothing.
 
 use super::{Program, Stmt};
+use crate::step::Slide;
 use snn_runtime::kernels::bits::words;
+use snn_runtime::kernels::conv;
 use snn_runtime::program::MemoryPlan;
 
 /// Bytes that a dense product packs of its right factor at most, about: a share of the last-level cache.
@@ -28,10 +30,10 @@ impl Program {
         }
     }
 
-    /// Bytes that kernels keep from call to call for one thread, about: lists of spikes, which are few, spikes by neuron, and the right
-    /// factor of a dense product as it is packed.
+    /// Bytes that kernels keep from call to call for one thread, about: lists of spikes, which are few, spikes by neuron, the right
+    /// factor of a dense product as it is packed, and the patches of an image.
     fn kernel_bytes(&self) -> usize {
-        let [mut lists, mut turned, mut packed] = [0; 3];
+        let [mut lists, mut turned, mut packed, mut patches] = [0; 4];
         let mut stack: Vec<&Stmt> = self.phases.iter().flat_map(|phase| &phase.body).collect();
         while let Some(stmt) = stack.pop() {
             match stmt {
@@ -43,10 +45,17 @@ impl Program {
                         turned = turned.max(if a.1[1] == 1 { 0 } else { 8 * m * words(*k) });
                     }
                 }
+                Stmt::Slide {
+                    slide: Slide::Conv | Slide::ConvToImage | Slide::ConvToWeights, over, ..
+                } => {
+                    let bytes = 4 * conv::scratch_floats(over);
+                    patches = patches.max(bytes);
+                    packed = packed.max(bytes.min(PACKED));
+                }
                 Stmt::MatMulShards { size: [_, k, n], .. } => packed = packed.max((4 * k * n).min(PACKED)),
                 _ => {}
             }
         }
-        lists + turned + packed
+        lists + turned + packed + patches
     }
 }

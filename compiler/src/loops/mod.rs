@@ -19,7 +19,7 @@
 //! element come before its stores.
 //!
 //! **Numbers** are f32; conditions are 0 and 1. Sums start from 0 and go in ascending order; other folds start from the first
-//! element. Products are rounded before they are added, except in [`Stmt::MatMul`] outside of strict mode.
+//! element. Products are rounded before they are added, except in [`Stmt::MatMul`] and [`Stmt::Slide`] outside of strict mode.
 //!
 //! No Cranelift here: a second emitter reads the same program.
 
@@ -29,9 +29,11 @@ pub mod memory;
 pub mod print;
 pub mod verify;
 
+use crate::step::Slide;
 use crate::step::ops::{Fold, Pw};
 use snn_runtime::abi::Scalar;
 use snn_runtime::program::{Binding, BufferInfo, Parallel, ParamInfo, Section};
+use snn_runtime::windows::Windows;
 
 /// Everything machine code needs.
 #[derive(Clone, Debug, Default)]
@@ -193,6 +195,21 @@ pub enum Stmt {
         b: (Access, usize),
         /// Result, rows of n.
         c: Access,
+    },
+    /// What is done window by window, for each row; floats from row to row stand beside the accesses, which give the first element.
+    Slide {
+        /// Which.
+        slide: Slide,
+        /// Over what.
+        over: Windows,
+        /// Rows: steps and samples.
+        rows: usize,
+        /// First operand.
+        a: (Access, usize),
+        /// Second operand, if it has one.
+        b: Option<(Access, usize)>,
+        /// Result; of a gradient of weights the sum over the rows.
+        c: (Access, usize),
     },
     /// A matrix in tiles: see [`snn_runtime::kernels::tiles`].
     Tile {

@@ -115,6 +115,16 @@ impl Program {
                 self.access(&b.0),
                 b.1
             ),
+            Stmt::Slide { slide, over, rows, a, b, c } => {
+                let operands: Vec<String> = [Some(*a), *b]
+                    .iter()
+                    .flatten()
+                    .map(|(a, stride)| format!("{} stride {stride}", self.access(a)))
+                    .collect();
+                let (name, over) = (slide.name(), crate::step::print::windows(over));
+                let c = self.access(&c.0);
+                writeln!(f, "{pad}{c} <- {name} {rows} rows of {over}: {}", operands.join(", "))
+            }
             Stmt::Tile { rows, width, swapped, src, dst } => {
                 let swapped = if *swapped { " swapped" } else { "" };
                 self.moved(f, &pad, &format!("tiles of {rows}x{width}{swapped}"), src, dst)

@@ -139,6 +139,15 @@ fn stmts(program: &Program, body: &[Stmt], turns: Turns) -> Result<(), String> {
                 corner(program, &b.0, (k - 1) * b.1 + n - 1, turns)?;
                 corner(program, c, m * n - 1, turns)?;
             }
+            Stmt::Slide { slide, over, rows, a, b, c } => {
+                let mut operands = slide.operands(over).into_iter();
+                for (access, stride) in [Some(*a), *b].into_iter().flatten() {
+                    let width: usize = operands.next().ok_or("too many operands")?.iter().product();
+                    corner(program, &access, (rows - 1) * stride + width - 1, turns)?;
+                }
+                let width: usize = slide.shape(over).iter().product();
+                corner(program, &c.0, (rows - 1) * c.1 + width - 1, turns)?;
+            }
             Stmt::Tile { rows, width, src, dst, .. } => {
                 corner(program, src, rows * width - 1, turns)?;
                 corner(program, dst, tiled_floats(*rows, *width) - 1, turns)?;

@@ -13,6 +13,10 @@ pub(super) trait Scope {
     fn graph(&mut self) -> &mut Graph;
     /// `dt` and `steps`.
     fn env(&self) -> ConstEnv;
+    /// Whether weights are trained.
+    fn training(&self) -> bool {
+        false
+    }
     /// The value of a `let`, if it was bound with [`Scope::bind`].
     fn local(&mut self, local: LocalId) -> Option<ValId>;
     /// Binds a `let`.
@@ -44,6 +48,10 @@ pub(super) fn expr(scope: &mut dyn Scope, e: &hir::Expr) -> ValId {
             let steps = scope.env().steps as f64;
             scope.graph().constant(steps)
         }
+        ExprKind::Training => {
+            let training = scope.training();
+            scope.graph().constant(f64::from(u8::from(training)))
+        }
         ExprKind::Scalar(s) => scope.graph().push(Op::Scalar(*s), &[], Ty::SCALAR),
         ExprKind::Local(local) => {
             scope.local(*local).unwrap_or_else(|| panic!("lower: local {} has no value", local.0))
@@ -58,6 +66,12 @@ pub(super) fn expr(scope: &mut dyn Scope, e: &hir::Expr) -> ValId {
             let pre = scope.graph().ty(w).shape[0];
             let x = with_index(scope.graph(), x, pre);
             scope.graph().matmul(x, w, false)
+        }
+        ExprKind::Slide { slide, over, value, weight } => {
+            let mut args = vec![expr(scope, value)];
+            args[0] = with_index(scope.graph(), args[0], over.width_in());
+            args.extend(weight.as_ref().map(|w| expr(scope, w)));
+            scope.graph().slide(*slide, *over, &args)
         }
         ExprKind::Reduce { op, over, value } => {
             if let Some(number) = scope.statistic(*op, *over, value) {

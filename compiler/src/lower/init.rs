@@ -3,8 +3,9 @@
 use super::expr::{Scope, expr};
 use super::population::stored_shape;
 use crate::hir::constant::ConstEnv;
-use crate::hir::{self, ExprKind, LocalId, Over, ReduceOp};
+use crate::hir::{self, ExprKind, LocalId, MatrixOp, NeuronFact, Over, PopId, ReduceOp};
 use crate::interp;
+use crate::interp::matrix::{self, Matrix};
 use crate::step::{Graph, Op, Ty, ValId};
 use std::collections::BTreeMap;
 
@@ -14,12 +15,32 @@ pub trait Activity {
     fn values(&mut self, leaf: &ExprKind) -> Vec<f64>;
 }
 
-struct InitScope<'a> {
+/// Answers what an initializer asks of neurons.
+pub trait Neurons {
+    /// What is measured of a neuron of a population, for what arrives at an input (index); in SI units.
+    fn fact(&self, pop: PopId, port: usize, fact: NeuronFact) -> f64;
+}
+
+/// Where no neurons are asked for.
+struct NoNeurons;
+
+impl Neurons for NoNeurons {
+    fn fact(&self, _: PopId, _: usize, fact: NeuronFact) -> f64 {
+        panic!("lower: `{}` outside of an initializer", fact.name())
+    }
+}
+
+struct InitScope<'a, 'n> {
     graph: Graph,
     env: ConstEnv,
     locals: BTreeMap<LocalId, ValId>,
+    /// As stored.
     shape: Vec<usize>,
     activity: Option<&'a mut dyn Activity>,
+    neurons: &'n dyn Neurons,
+    /// Tensors that are known as a whole; `Op::Param` of the graph is an index here.
+    known: Vec<Vec<f64>>,
+    key: u64,
 }
 
 /// The values of one parameter in stored order (`[pre][post]`), for a run seed. `activity` must be given if the initializer
@@ -29,31 +50,131 @@ pub fn init_values(
     env: ConstEnv,
     seed: u64,
     activity: Option<&mut dyn Activity>,
+    neurons: &dyn Neurons,
 ) -> Vec<f32> {
-    let mut scope = InitScope {
-        graph: Graph::default(),
-        env,
-        locals: BTreeMap::new(),
-        shape: param.shape.clone(),
-        activity,
-    };
-    let val = expr(&mut scope, &param.init.value);
-    let key = snn_runtime::rng::key(seed, 0, 0);
-    let values = interp::graph_values(&scope.graph, val, key);
+    let mut scope = InitScope::new(&stored_shape(param), env, seed, activity, neurons);
+    let values = scope.values(&param.init.value);
     let len: usize = param.shape.iter().product();
     let values = if values.len() == len { values } else { vec![values[0]; len] };
     values.into_iter().map(|v| v as f32).collect()
 }
 
-impl InitScope<'_> {
-    /// A reduction over everything of an expression of one input or trace: a number.
-    fn batch_statistic(&mut self, op: ReduceOp, value: &hir::Expr) -> f64 {
-        let activity = self.activity.as_mut().expect("an initializer that reads activity gets it");
-        fold(op, &elements(value, *activity))
+/// The value of an expression in which `w` stands for a tensor of first values (in stored order): what tests expect of them.
+/// Several values come in logical order, `[post][pre]`.
+pub fn of_first_values(
+    value: &hir::Expr,
+    (w, shape, stored): (LocalId, &[usize], &[f32]),
+    env: ConstEnv,
+) -> Vec<f64> {
+    let mut scope = InitScope::new(&turned(shape), env, 0, None, &NoNeurons);
+    let tensor = scope.tensor(stored.iter().map(|v| f64::from(*v)).collect(), shape);
+    scope.bind(w, tensor);
+    let values = scope.values(value);
+    let [post, pre] = *value.shape.as_slice() else { return values };
+    (0..post * pre).map(|k| values[k % pre * post + k / pre]).collect()
+}
+
+/// Index axes of a matrix or vector as stored.
+fn turned(shape: &[usize]) -> Vec<usize> {
+    match *shape {
+        [post, pre] => vec![pre, post],
+        _ => shape.to_vec(),
     }
 }
 
-fn fold(op: ReduceOp, values: &[f64]) -> f64 {
+impl<'a, 'n> InitScope<'a, 'n> {
+    fn new(
+        shape: &[usize],
+        env: ConstEnv,
+        seed: u64,
+        activity: Option<&'a mut dyn Activity>,
+        neurons: &'n dyn Neurons,
+    ) -> InitScope<'a, 'n> {
+        let key = snn_runtime::rng::key(seed, 0, 0);
+        let (graph, locals, shape) = (Graph::default(), BTreeMap::new(), shape.to_vec());
+        InitScope { graph, env, locals, shape, activity, neurons, known: Vec::new(), key }
+    }
+
+    /// The elements of an expression, in stored order.
+    fn values(&mut self, value: &hir::Expr) -> Vec<f64> {
+        let val = expr(self, value);
+        interp::graph_values(&self.graph, val, &self.known, self.key)
+    }
+
+    /// A function of a whole matrix: its argument is evaluated now.
+    fn whole(&mut self, op: MatrixOp, value: &hir::Expr) -> ValId {
+        let values = self.values(value);
+        let [post, pre] = *value.shape.as_slice() else { panic!("lower: {} of a vector", op.name()) };
+        let a = Matrix::from_fn(post, pre, |i, j| values[if values.len() == 1 { 0 } else { j * post + i }]);
+        let result = match op {
+            MatrixOp::Orthonormal => matrix::orthonormal(&a),
+            MatrixOp::LowRank(rank) => matrix::low_rank(&a, rank),
+            MatrixOp::OrderOfInputs => matrix::order_in_rows(&a),
+            MatrixOp::OrderOfOutputs => matrix::order_in_rows(&a.transposed()).transposed(),
+            MatrixOp::SingularValues => {
+                let values = matrix::singular_values(&a);
+                let shape = [values.len()];
+                return self.tensor(values, &shape);
+            }
+            MatrixOp::Radius => {
+                let radius = matrix::radius(&a);
+                return self.graph.constant(radius);
+            }
+        };
+        self.tensor(result.transposed().data, &[post, pre])
+    }
+
+    /// A node for elements in stored order.
+    fn tensor(&mut self, values: Vec<f64>, shape: &[usize]) -> ValId {
+        let at = self.known.len();
+        self.known.push(values);
+        self.graph.push(Op::Param(at), &[], Ty::tensor(&turned(shape)))
+    }
+}
+
+impl InitScope<'_, '_> {
+    /// A reduction over everything of an expression of one input or trace: a number.
+    fn batch_statistic(&mut self, op: ReduceOp, value: &hir::Expr) -> f64 {
+        reduced(op, &self.elements(value))
+    }
+
+    /// Values of an expression over all steps, samples and neurons of the activity it reads, neurons last; or of one sample, or one number.
+    fn elements(&mut self, e: &hir::Expr) -> Vec<f64> {
+        match &e.kind {
+            ExprKind::Pointwise(op, args) if e.any(&mut |e| is_activity(&e.kind)) => {
+                let args: Vec<Vec<f64>> = args.iter().map(|a| self.elements(a)).collect();
+                let n = args.iter().map(Vec::len).max().unwrap_or(0);
+                let at = |a: &Vec<f64>, k: usize| a[k % a.len().max(1)];
+                let value = |k| interp::pointwise(*op, &args.iter().map(|a| at(a, k)).collect::<Vec<_>>());
+                (0..n).map(value).collect()
+            }
+            ExprKind::MatVec(w, x) => {
+                let (w, post) = (self.values(w), w.shape[0]);
+                let x = self.elements(x);
+                let pre = w.len() / post;
+                let row = |x: &[f64]| -> Vec<f64> {
+                    let arrives = |i: usize| x.iter().enumerate().map(|(j, x)| w[j * post + i] * x).sum();
+                    (0..post).map(arrives).collect()
+                };
+                x.chunks(pre).flat_map(row).collect()
+            }
+            // Over steps and samples, of each neuron.
+            ExprKind::Reduce { op, over: Over::Batch, value } => {
+                let width = value.shape.iter().product::<usize>().max(1);
+                let all = self.elements(value);
+                let of = |i: usize| all.iter().skip(i).step_by(width).copied().collect::<Vec<f64>>();
+                (0..width.min(all.len())).map(|neuron| reduced(*op, &of(neuron))).collect()
+            }
+            kind if is_activity(kind) => {
+                self.activity.as_mut().expect("an initializer that reads activity gets it").values(kind)
+            }
+            _ => self.values(e),
+        }
+    }
+}
+
+/// One number of many.
+fn reduced(op: ReduceOp, values: &[f64]) -> f64 {
     let n = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / n;
     match op {
@@ -65,32 +186,11 @@ fn fold(op: ReduceOp, values: &[f64]) -> f64 {
     }
 }
 
-/// Values of an expression over all steps, samples and neurons of the activity it reads: neurons last; or of one sample, or one number.
-fn elements(e: &hir::Expr, activity: &mut dyn Activity) -> Vec<f64> {
-    match &e.kind {
-        ExprKind::Const(v) => vec![*v],
-        ExprKind::Pointwise(op, args) => {
-            let args: Vec<Vec<f64>> = args.iter().map(|a| elements(a, activity)).collect();
-            let n = args.iter().map(Vec::len).max().unwrap_or(0);
-            (0..n)
-                .map(|k| {
-                    let operands: Vec<f64> = args.iter().map(|a| a[k % a.len().max(1)]).collect();
-                    interp::pointwise(*op, &operands)
-                })
-                .collect()
-        }
-        // Over steps and samples, of each neuron.
-        ExprKind::Reduce { op, over: Over::Batch, value } => {
-            let values = elements(value, activity);
-            let width = value.shape.iter().product::<usize>().max(1);
-            let of = |neuron| values.iter().skip(neuron).step_by(width).copied().collect::<Vec<f64>>();
-            (0..width.min(values.len())).map(|neuron| fold(*op, &of(neuron))).collect()
-        }
-        leaf => activity.values(leaf),
-    }
+fn is_activity(kind: &ExprKind) -> bool {
+    matches!(kind, ExprKind::Input(_) | ExprKind::Emit(_) | ExprKind::Trace(..))
 }
 
-impl Scope for InitScope<'_> {
+impl Scope for InitScope<'_, '_> {
     fn graph(&mut self) -> &mut Graph {
         &mut self.graph
     }
@@ -107,21 +207,24 @@ impl Scope for InitScope<'_> {
         panic!("lower: samples in an initializer")
     }
     fn leaf(&mut self, e: &hir::Expr) -> ValId {
-        let ty = Ty::tensor(&stored_shape(&self.shape));
+        let ty = Ty::tensor(&self.shape);
         match &e.kind {
-            ExprKind::Random { gaussian, stream } => {
+            ExprKind::Random { gaussian, stream, .. } => {
                 let stream = snn_runtime::rng::stream(stream);
-                self.graph.push(Op::Random { gaussian: *gaussian, stream }, &[], ty)
+                self.graph.push(Op::Random { gaussian: *gaussian, stream, once: false }, &[], ty)
             }
             ExprKind::Iota(axis) => self.graph.push(Op::Iota(*axis), &[], ty),
+            ExprKind::Matrix(op, value) => self.whole(*op, value),
+            ExprKind::Neuron(pop, port, fact) => {
+                let value = self.neurons.fact(*pop, *port, *fact);
+                self.graph.constant(value)
+            }
             other => panic!("lower: {other:?} in an initializer"),
         }
     }
     /// Reductions over activity become numbers.
     fn statistic(&mut self, op: ReduceOp, over: Over, value: &hir::Expr) -> Option<ValId> {
-        let reads = super::integrate::any(value, &mut |k| {
-            matches!(k, ExprKind::Input(_) | ExprKind::Emit(_) | ExprKind::Trace(..))
-        });
+        let reads = super::integrate::any(value, &mut |k| is_activity(k));
         if over != Over::All || !reads {
             return None;
         }

@@ -13,21 +13,23 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct JobValues<'a> {
     model: &'a hir::Model,
     env: ConstEnv,
+    training: bool,
     traces: &'a BTreeMap<String, ValId>,
     target_width: usize,
     locals: BTreeMap<LocalId, ValId>,
     net: &'a mut Net,
 }
 
-/// Opens a net for the expressions of a job; `target_width` is the number of classes or target values.
+/// Opens a net for the expressions of a job; `target_width` is the number of classes or target values, `training` what the name means.
 pub fn job_values<'a>(
     net: &'a mut Net,
     traces: &'a BTreeMap<String, ValId>,
     model: &'a hir::Model,
     env: ConstEnv,
     target_width: usize,
+    training: bool,
 ) -> JobValues<'a> {
-    JobValues { model, env, traces, target_width, locals: BTreeMap::new(), net }
+    JobValues { model, env, training, traces, target_width, locals: BTreeMap::new(), net }
 }
 
 /// Names of the traces that expressions read; see [`output_name`].
@@ -98,6 +100,9 @@ impl Scope for JobValues<'_> {
     }
     fn env(&self) -> ConstEnv {
         self.env
+    }
+    fn training(&self) -> bool {
+        self.training
     }
     fn local(&mut self, local: LocalId) -> Option<ValId> {
         self.locals.get(&local).copied()

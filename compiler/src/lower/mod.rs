@@ -10,7 +10,8 @@ mod optimizer;
 mod population;
 
 pub(crate) use expr::with_index;
-pub use init::{Activity, init_values};
+pub(crate) use init::init_values;
+pub use init::{Activity, Neurons, of_first_values};
 pub(crate) use job::traces_read;
 pub use job::{JobValues, job_values};
 pub(crate) use norm::STATISTIC;

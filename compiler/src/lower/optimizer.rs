@@ -30,13 +30,13 @@ impl Scope for RuleScope<'_> {
         self.locals.insert(local, val);
     }
     fn leaf(&mut self, e: &hir::Expr) -> ValId {
-        let hir::ExprKind::Random { gaussian, stream } = &e.kind else {
+        let hir::ExprKind::Random { gaussian, stream, .. } = &e.kind else {
             panic!("lower: {:?} in an optimizer", e.kind)
         };
         let param = &self.net.params[self.param];
         let stream = snn_runtime::rng::stream(&format!("{}/{stream}", param.name));
         let ty = Ty::tensor(&param.shape);
-        self.net.graph.push(Op::Random { gaussian: *gaussian, stream }, &[], ty)
+        self.net.graph.push(Op::Random { gaussian: *gaussian, stream, once: false }, &[], ty)
     }
     fn mask(&mut self) -> ValId {
         panic!("lower: reduction over samples in an optimizer")

@@ -9,7 +9,8 @@ use crate::step::{Graph, Input, Op, Param, State, StepFn, Ty, ValId};
 use std::collections::BTreeMap;
 
 /// One step of a model, for steps of length `env.dt`. Every state, spike train, emission and `let` is an output by
-/// [`output_name`]; `mask` is the last input. In `training` normalisations use the batch, else what trainings left.
+/// [`output_name`]; `mask` is the last input. `training`: what the name says in the model; in a training normalisations use the batch,
+/// else what trainings left.
 pub fn step(model: &hir::Model, env: &ConstEnv, training: bool) -> StepFn {
     let mut b = Builder::new(model, *env, training);
     for pop in 0..model.populations.len() {
@@ -29,6 +30,7 @@ pub fn output_name(model: &hir::Model, pop: PopId, trace: Option<TraceRef>) -> S
     match trace {
         None => pop.name.clone(),
         Some(TraceRef::Fired) => format!("{}.fired", pop.name),
+        Some(TraceRef::AtFire) => format!("{}.at_fire", pop.name),
         Some(TraceRef::State(state)) => model.states[state.idx()].name.clone(),
         Some(TraceRef::Local(local)) => {
             let name = pop.named.iter().find(|(_, l)| *l == local).map_or("?", |(name, _)| name);
@@ -48,7 +50,7 @@ struct Waiting {
 pub(super) struct Builder<'m> {
     pub(super) model: &'m hir::Model,
     env: ConstEnv,
-    /// What differs between training and everything else.
+    /// Whether this is the step of a training.
     pub(super) training: bool,
     pub(super) graph: Graph,
     locals: BTreeMap<LocalId, ValId>,
@@ -61,6 +63,8 @@ pub(super) struct Builder<'m> {
     prev: Vec<ValId>,
     pub(super) next: Vec<State>,
     fired: Vec<Option<ValId>>,
+    /// What was compared by `fire`.
+    at_fire: Vec<Option<ValId>>,
     emitted: Vec<Option<ValId>>,
     done: Vec<bool>,
     active: Vec<Option<ValId>>,
@@ -104,6 +108,7 @@ impl<'m> Builder<'m> {
             prev: Vec::new(),
             next: Vec::new(),
             fired: vec![None; n],
+            at_fire: vec![None; n],
             emitted: vec![None; n],
             done: vec![false; n],
             active: vec![None; n],
@@ -221,6 +226,13 @@ impl<'m> Builder<'m> {
                 self.output(output_name(self.model, id, Some(TraceRef::Local(*local))), val);
             }
         }
+        // A state or `let` of the neuron that has this name wins.
+        let name = output_name(self.model, id, Some(TraceRef::AtFire));
+        if let Some(val) = self.at_fire[id.idx()]
+            && self.outputs.iter().all(|(known, _)| *known != name)
+        {
+            self.outputs.push((name, val));
+        }
     }
 
     fn output(&mut self, name: String, val: ValId) {
@@ -249,7 +261,9 @@ impl<'m> Builder<'m> {
                     self.set_state(id, pop, *state, val);
                 }
             }
-            StmtKind::Fire { diff, strict, surrogate } => self.fire(id, diff, *strict, surrogate.as_ref()),
+            StmtKind::Fire { above, below, strict, surrogate } => {
+                self.fire(id, (above, below.as_ref()), *strict, surrogate.as_ref());
+            }
         }
         for node in &mut self.graph.nodes[first..] {
             if node.span == crate::source::Span::NONE {
@@ -271,9 +285,18 @@ impl<'m> Builder<'m> {
         self.states[state.idx()] = val;
     }
 
-    fn fire(&mut self, id: PopId, diff: &hir::Expr, strict: bool, surrogate: Option<&hir::Surrogate>) {
-        let x = expr(self, diff);
+    fn fire(
+        &mut self,
+        id: PopId,
+        (above, below): (&hir::Expr, Option<&hir::Expr>),
+        strict: bool,
+        surrogate: Option<&hir::Surrogate>,
+    ) {
         let width = self.width(id);
+        let above = expr(self, above);
+        let below = below.map(|below| expr(self, below));
+        let x = below.map_or(above, |below| self.graph.pointwise(Pw::Sub, &[above, below]));
+        self.at_fire[id.idx()] = Some(super::expr::with_index(&mut self.graph, above, width));
         let x = super::expr::with_index(&mut self.graph, x, width);
         let ty = self.graph.ty(x).clone();
         let surrogate = surrogate.map(|s| {
@@ -306,7 +329,7 @@ impl<'m> Builder<'m> {
             .model
             .params
             .iter()
-            .map(|p| Param { name: p.name.clone(), shape: stored_shape(&p.shape), trained: p.trained })
+            .map(|p| Param { name: p.name.clone(), shape: stored_shape(p), trained: p.trained })
             .collect();
         StepFn { graph: self.graph, inputs: self.inputs, params, states: self.next, outputs: self.outputs }
     }
@@ -329,7 +352,7 @@ impl<'m> Builder<'m> {
             return val;
         }
         let param = &self.model.params[idx];
-        let val = self.graph.push(Op::Param(idx), &[], Ty::tensor(&stored_shape(&param.shape)));
+        let val = self.graph.push(Op::Param(idx), &[], Ty::tensor(&stored_shape(param)));
         self.graph.nodes[val.idx()].name = param.name.clone();
         self.params[idx] = Some(val);
         val
@@ -349,10 +372,11 @@ impl<'m> Builder<'m> {
     }
 }
 
-/// Index axes as stored: matrices `[pre, post]`, everything else flat.
-pub(super) fn stored_shape(shape: &[usize]) -> Vec<usize> {
-    match shape {
+/// Index axes as stored: matrices `[pre, post]`, weights of windows `[taps, out]`, everything else flat.
+pub(super) fn stored_shape(param: &hir::Param) -> Vec<usize> {
+    match param.shape.as_slice() {
         [] => vec![],
+        [out, taps @ ..] if param.windows => vec![taps.iter().product(), *out],
         [post, pre] => vec![*pre, *post],
         other => vec![other.iter().product()],
     }
@@ -364,7 +388,7 @@ fn reads_fired_early(body: &[hir::Stmt], pop: PopId) -> bool {
         let mut found = false;
         let look = |e: &hir::Expr| integrate::any(e, &mut |k| matches!(k, ExprKind::Fired(p) if *p == pop));
         match &stmt.kind {
-            StmtKind::Fire { diff, .. } => return look(diff),
+            StmtKind::Fire { above, below, .. } => return look(above) || below.as_ref().is_some_and(look),
             StmtKind::Let(_, value) | StmtKind::Assign { value, .. } => found |= look(value),
             StmtKind::Integrate { equations, .. } => found |= equations.iter().any(|(_, e)| look(e)),
         }
@@ -381,6 +405,9 @@ impl<'m> Scope for Builder<'m> {
     }
     fn env(&self) -> ConstEnv {
         self.env
+    }
+    fn training(&self) -> bool {
+        self.training
     }
     fn local(&mut self, local: LocalId) -> Option<ValId> {
         if self.formula_mode
@@ -421,14 +448,15 @@ impl<'m> Scope for Builder<'m> {
                         Some(val) => val,
                         None => self.graph.constant(0.0),
                     },
+                    TraceRef::AtFire => self.at_fire[p.idx()].expect("checked: it fires"),
                 }
             }
             ExprKind::Delayed { value, delay } => self.delayed_value(value, delay),
-            ExprKind::Random { gaussian, stream } => {
+            ExprKind::Random { gaussian, stream, once } => {
                 let stream = snn_runtime::rng::stream(stream);
                 let shape = if e.shape.is_empty() { vec![] } else { vec![e.shape.iter().product()] };
                 let ty = Ty { time: false, batch: true, shape };
-                self.graph.push(Op::Random { gaussian: *gaussian, stream }, &[], ty)
+                self.graph.push(Op::Random { gaussian: *gaussian, stream, once: *once }, &[], ty)
             }
             other => panic!("lower: {other:?} in a step"),
         }

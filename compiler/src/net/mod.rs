@@ -95,8 +95,8 @@ pub enum Sink {
 pub struct Scan {
     /// `h`, `h'` (its adjoint).
     pub name: String,
-    /// One step. No `Op::Param`, `Op::Slot`, `Op::Outer`, `Op::Last`, `Op::Delay`, `Op::Scan`, and no `Fold` over time in it; one over samples only
-    /// in a net of one shard.
+    /// One step. No `Op::Param`, `Op::Slot`, gradients of weights, `Op::Last`, `Op::Delay`, `Op::Scan`, and no `Fold` over time in it; one over
+    /// samples only in a net of one shard.
     pub body: Graph,
     /// States. `init` depends only on operands without time axis and constants.
     pub states: Vec<State>,

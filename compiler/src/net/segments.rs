@@ -6,7 +6,7 @@
 //! Guestrin, *Training deep nets with sublinear memory cost*, 2016).
 
 use super::Net;
-use crate::step::{Op, ValId};
+use crate::step::{Op, Slide, ValId};
 
 /// How a presentation is cut.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,7 +26,9 @@ impl Net {
         let node = self.graph.node(val);
         match node.op {
             Op::Scan(k) => self.is_of_shards(k, &node.args),
-            Op::Outer => node.args.iter().any(|a| self.graph.ty(*a).time),
+            Op::Outer | Op::Slide { slide: Slide::ConvToWeights, .. } => {
+                node.args.iter().any(|a| self.graph.ty(*a).time)
+            }
             Op::Const(_) | Op::Scalar(_) | Op::Param(_) | Op::Slot(_) | Op::Input(_) | Op::ScanOut(_) => {
                 false
             }

@@ -116,7 +116,7 @@ impl Builder<'_> {
         }
     }
 
-    fn primary(&mut self, pair: Pair<Rule>) -> Expr {
+    pub(super) fn primary(&mut self, pair: Pair<Rule>) -> Expr {
         let span = self.span(&pair);
         let kind = match pair.as_rule() {
             Rule::paren => {

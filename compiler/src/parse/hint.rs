@@ -6,7 +6,7 @@ use super::scan::Kind;
 use crate::diag::{Code, Diagnostics};
 
 /// Words that begin a line of a neuron, step, circuit, optimizer or test.
-pub(super) const LINE_WORDS: [&str; 20] = [
+pub(super) const LINE_WORDS: [&str; 21] = [
     "input",
     "state",
     "learn",
@@ -24,13 +24,14 @@ pub(super) const LINE_WORDS: [&str; 20] = [
     "primitive",
     "update",
     "simulate",
+    "draw",
     "expect",
     "sample",
     "value",
 ];
 
 /// Words of settings and clauses: not units, and not misspelled statements.
-const OTHER_WORDS: [&str; 24] = [
+const OTHER_WORDS: [&str; 25] = [
     "steps",
     "dt",
     "batch",
@@ -55,6 +56,7 @@ const OTHER_WORDS: [&str; 24] = [
     "backward",
     "stream",
     "matrix",
+    "into",
 ];
 
 /// Whether a word has a meaning at the start of a line or clause.

@@ -84,6 +84,8 @@ fn is_mark(rule: Rule) -> bool {
             | kw_simulate
             | kw_on
             | kw_for
+            | kw_draw
+            | kw_into
             | kw_test
             | kw_expect
             | kw_within
@@ -290,19 +292,39 @@ impl Builder<'_> {
         let kind = match pair.as_rule() {
             Rule::train_job => JobKind::Train,
             Rule::evaluate_job => JobKind::Evaluate,
+            Rule::draw_job => return self.draw(pair),
             _ => JobKind::Simulate,
         };
         let mut parts = Parts::of(pair);
         Job {
             kind,
             subject: self.named(parts.need()),
+            into: None,
             data: parts.opt(Rule::path).map(|p| self.path(&p)),
             duration: parts.opt(Rule::bound).map(|p| self.expr(p)),
-            settings: parts.opt(Rule::settings).map_or_else(Vec::new, |p| {
-                Parts::of(p).all(Rule::setting).into_iter().map(|p| self.setting(p)).collect()
-            }),
+            settings: self.settings(&mut parts),
             span,
         }
+    }
+
+    fn draw(&mut self, pair: Pair<Rule>) -> Job {
+        let span = self.span(&pair);
+        let mut parts = Parts::of(pair);
+        Job {
+            kind: JobKind::Draw,
+            subject: self.expr(parts.need()),
+            data: None,
+            duration: Some(self.primary(parts.need())),
+            into: parts.opt(Rule::named).map(|p| self.named(p)),
+            settings: self.settings(&mut parts),
+            span,
+        }
+    }
+
+    fn settings(&mut self, parts: &mut Parts) -> Vec<Setting> {
+        parts.opt(Rule::settings).map_or_else(Vec::new, |p| {
+            Parts::of(p).all(Rule::setting).into_iter().map(|p| self.setting(p)).collect()
+        })
     }
 
     fn setting(&mut self, pair: Pair<Rule>) -> Setting {
@@ -338,7 +360,7 @@ impl Builder<'_> {
                 let expect = self.expect(line);
                 res.expects.push(expect);
             } else if res.job.replace(self.job(line)).is_some() {
-                self.twice(span, "a test has one `simulate`");
+                self.twice(span, "a test has one `simulate` or `draw`");
             }
         }
         res

@@ -27,7 +27,7 @@ mod weights;
 
 use crate::loops::{Access, Floats, Instr, Phase, Program, Stmt};
 use crate::net::{Net, Sink};
-use crate::step::{Op, Ty, ValId};
+use crate::step::{Op, Slide, Ty, ValId};
 use block::{Block, Item};
 use layout::{Layout, Place};
 use nest::Domain;
@@ -127,8 +127,7 @@ fn is_leaf(op: &Op) -> bool {
 fn over_samples(op: &Op) -> bool {
     match op {
         Op::Fold { axes, .. } => axes.batch,
-        Op::Outer => true,
-        _ => false,
+        op => op.is_weight_gradient(),
     }
 }
 
@@ -271,7 +270,7 @@ impl Scheduler<'_> {
         match self.net.graph.node(val).op {
             Op::Scan(k) => scan::scan(self, val, k, planned.parallel == Parallel::Shards, of),
             Op::Fold { fold, axes } => reduce::fold(self, val, fold, axes, &mut of.body),
-            Op::Outer => reduce::outer(self, val, of),
+            Op::Outer | Op::Slide { slide: Slide::ConvToWeights, .. } => reduce::weights(self, val, of),
             _ => statement::statement(self, val, &mut of.body),
         }
         // Without segments all statements are in a row.

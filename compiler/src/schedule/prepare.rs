@@ -7,7 +7,7 @@
 use super::{is_leaf, nest};
 use crate::net::{Net, Scan, ScanOut, Sink};
 use crate::step::ops::Fold;
-use crate::step::{Axes, Graph, Node, Op, Ty, ValId};
+use crate::step::{Axes, Graph, Node, Op, Slide, Ty, ValId};
 use std::collections::BTreeMap;
 
 /// The prepared net.
@@ -18,10 +18,19 @@ pub(super) fn net(net: &Net) -> Net {
     for val in net.graph.vals() {
         let mut node = net.graph.node(val).clone();
         node.args = node.args.iter().map(|a| map[a.idx()]).collect();
+        let axes = node.args.iter().map(|a| out.graph.ty(*a)).fold(Ty::SCALAR, |all, ty| Ty {
+            time: all.time || ty.time,
+            batch: all.batch || ty.batch,
+            ..all
+        });
         let statement = !nest::fuses(&net.graph, val) && !matches!(node.op, Op::Scan(_) | Op::ScanOut(_));
         for arg in node.args.iter_mut().filter(|_| statement) {
             let ty = match node.op {
                 Op::Delay { .. } => node.ty.clone(),
+                // An image and a result go row by row.
+                Op::Slide { slide: Slide::MaxToImage, .. } => {
+                    Ty { shape: out.graph.ty(*arg).shape.clone(), ..axes.clone() }
+                }
                 _ => out.graph.ty(*arg).clone(),
             };
             if is_number(&out.graph.node(*arg).op) || *out.graph.ty(*arg) != ty {
@@ -29,7 +38,7 @@ pub(super) fn net(net: &Net) -> Net {
                 *arg = *copies.entry(key).or_insert_with(|| copy(&mut out.graph, *arg, ty));
             }
         }
-        if matches!(node.op, Op::Outer) {
+        if node.op.is_weight_gradient() {
             same_steps(&mut out.graph, &mut node);
         }
         out.graph.nodes.push(node);

@@ -92,7 +92,7 @@ fn rows(s: &Scheduler, fold: Fold, axes: Axes, src: &Place, dst: &Place, body: &
 }
 
 /// Partial weight gradients: one product over all steps and samples of a shard, or one for each segment, which are added.
-pub(super) fn outer(s: &mut Scheduler, val: ValId, parts: &mut Parts) {
+pub(super) fn weights(s: &mut Scheduler, val: ValId, parts: &mut Parts) {
     let node = s.net.graph.node(val).clone();
     let (x, d) = (s.place(node.args[0]), s.place(node.args[1]));
     let rows = s.layout.rows(&x.ty, true);
@@ -108,18 +108,17 @@ pub(super) fn outer(s: &mut Scheduler, val: ValId, parts: &mut Parts) {
         true => s.layout.value("gradient of a segment", s.net.graph.ty(val), true),
         false => sum.clone(),
     };
-    parts.body.push(Stmt::MatMul {
-        size: [k, rows, n],
-        a: (s.layout.block(&x, 0), [1, k]),
-        b: (s.layout.block(&d, 0), [n, 1]),
-        tiles: None,
-        c: (s.layout.block(&dst, 0), n),
+    let (a, b, c) = (s.layout.block(&x, 0), s.layout.block(&d, 0), s.layout.block(&dst, 0));
+    parts.body.push(match node.op {
+        Op::Slide { slide, over } => Stmt::Slide { slide, over, rows, a: (a, k), b: Some((b, n)), c: (c, 0) },
+        _ => Stmt::MatMul { size: [k, rows, n], a: (a, [1, k]), b: (b, [n, 1]), tiles: None, c: (c, n) },
     });
     if s.layout.in_sweep() {
+        let width = node.ty.width();
         let column = |place: &Place| Access { col: 1, ..s.layout.block(place, 0) };
-        parts.before.push(zero(column(&sum), k * n));
+        parts.before.push(zero(column(&sum), width));
         let body = vec![Instr::Load(column(&dst)), Instr::Add(column(&sum), 0)];
-        parts.body.push(Stmt::Nest { rows: 1, width: k * n, body });
+        parts.body.push(Stmt::Nest { rows: 1, width, body });
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn statement(s: &mut Scheduler, val: ValId, body: &mut Vec<Stmt>) {
             body.push(copy(l.block(&args[0], 0), l.block(&dst, before), floats));
         }
         // Rows are steps and samples alike.
-        Op::MatMul { .. } | Op::Repeat { .. } | Op::SumBlocks { .. } => {
+        Op::MatMul { .. } | Op::Slide { .. } | Op::Repeat { .. } | Op::SumBlocks { .. } => {
             let domain = Domain::flat(l.rows(&node.ty, true), node.ty.width());
             body.push(of_rows(l, node, &args, &dst, &domain));
         }
@@ -62,13 +62,20 @@ pub(super) fn of_rows(l: &Layout, node: &Node, args: &[Place], dst: &Place, doma
                 c: (first(dst), n),
             }
         }
+        Op::Slide { slide, over } => {
+            let row = |p: &Place| (first(p), l.access(p, domain).row);
+            // Weights are the same for all rows.
+            let weights = |p: &Place| (l.block(p, 0), 0);
+            let b = args.get(1).map(|p| if p.ty.shape.len() == 2 { weights(p) } else { row(p) });
+            Stmt::Slide { slide: *slide, over: *over, rows, a: row(&args[0]), b, c: row(dst) }
+        }
         Op::Repeat { times } => {
             Stmt::Repeat { rows, width: args[0].width(), times: *times, src: src(&args[0]), dst: to }
         }
         Op::SumBlocks { times } => {
             Stmt::SumBlocks { rows, width, times: *times, src: src(&args[0]), dst: to }
         }
-        Op::Random { gaussian, stream } => {
+        Op::Random { gaussian, stream, .. } => {
             let (gaussian, stream, batch) = (*gaussian, *stream, node.ty.batch);
             Stmt::Random { gaussian, stream, batch, rows, width, dst: to }
         }

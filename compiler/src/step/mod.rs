@@ -29,6 +29,7 @@
 //! starting from 0. `MatMul` adds products for ascending `k`. `Outer` adds, for each shard, products for ascending step and
 //! sample, then the shards; if only one operand has the time axis, that one is summed over the steps first. In a net that is cut
 //! into segments, each segment of a shard has a sum of its own, and these are added from the last segment to the first.
+//! `Slide` is like them: its orders are those of [`Slide`].
 
 pub mod ops;
 pub mod passes;
@@ -39,6 +40,7 @@ use crate::source::Span;
 use ops::{Fold, Pw};
 use snn_runtime::abi::Scalar;
 use snn_runtime::program::Section;
+use snn_runtime::windows::Windows;
 
 /// Index of a node in its graph; printed `%7`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -96,6 +98,71 @@ pub struct Axes {
     pub index: bool,
 }
 
+/// What is done window by window. Images and results are flattened; weights are `[taps, channels of the result]` (see [`Windows`]). All sums
+/// start from 0.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Slide {
+    /// An image and weights: products for ascending taps; the padding is 0 and multiplied.
+    Conv,
+    /// Of a result and weights what goes back to the image: for ascending taps the sum over ascending channels of the result.
+    ConvToImage,
+    /// An image and a result: the sum over steps and samples (as `Op::Outer`), in each of them over ascending windows. Net IR only.
+    ConvToWeights,
+    /// The mean of an image: the sum for ascending taps, times 1 over their number; the padding counts as 0.
+    Mean,
+    /// Of a result what goes back to the image: the sum for ascending taps, times 1 over their number.
+    MeanToImage,
+    /// The largest element of an image; the padding does not take part.
+    Max,
+    /// An image and a result: each element of the result goes to the first of the largest ones, for ascending windows.
+    MaxToImage,
+}
+
+impl Slide {
+    /// The word in texts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Slide::Conv => "conv",
+            Slide::ConvToImage => "conv_to_image",
+            Slide::ConvToWeights => "conv_to_weights",
+            Slide::Mean => "avg_pool",
+            Slide::MeanToImage => "avg_pool_to_image",
+            Slide::Max => "max_pool",
+            Slide::MaxToImage => "max_pool_to_image",
+        }
+    }
+
+    /// Number of operands.
+    pub fn arity(self) -> usize {
+        if matches!(self, Slide::Mean | Slide::MeanToImage | Slide::Max) { 1 } else { 2 }
+    }
+
+    /// Index axes of the result for given windows.
+    pub fn shape(self, over: &Windows) -> Vec<usize> {
+        match self {
+            Slide::Conv | Slide::Mean | Slide::Max => vec![over.width_out()],
+            Slide::ConvToImage | Slide::MeanToImage | Slide::MaxToImage => vec![over.width_in()],
+            Slide::ConvToWeights => weights(over),
+        }
+    }
+
+    /// Index axes of the operands for given windows.
+    pub fn operands(self, over: &Windows) -> Vec<Vec<usize>> {
+        let (image, result) = (vec![over.width_in()], vec![over.width_out()]);
+        match self {
+            Slide::Conv => vec![image, weights(over)],
+            Slide::ConvToImage => vec![result, weights(over)],
+            Slide::ConvToWeights | Slide::MaxToImage => vec![image, result],
+            Slide::Mean | Slide::Max => vec![image],
+            Slide::MeanToImage => vec![result],
+        }
+    }
+}
+
+fn weights(over: &Windows) -> Vec<usize> {
+    vec![over.taps(), over.channels[1]]
+}
+
 /// An operation. Operands are in [`Node::args`].
 #[derive(Clone, Debug)]
 pub enum Op {
@@ -130,6 +197,14 @@ pub enum Op {
     /// `x [t?, b, k]` and `d [t?, b, n]` to `[k, n]`: sum over steps and samples of the products. If only one has the time axis
     /// the other is the same at every step. Net IR only.
     Outer,
+    /// Convolution, pooling and their adjoints. Operands and result have the axes of time and samples together, except weights, which
+    /// have none.
+    Slide {
+        /// Which.
+        slide: Slide,
+        /// Over what.
+        over: Windows,
+    },
     /// Reduction.
     Fold {
         /// How.
@@ -162,6 +237,8 @@ pub enum Op {
         gaussian: bool,
         /// Number of the stream.
         stream: u64,
+        /// The same at every step: that of step 0.
+        once: bool,
     },
     /// Index along a logical axis of a tensor (0: post, 1: pre); only in initializers.
     Iota(usize),
@@ -177,6 +254,13 @@ pub enum Op {
     Scan(usize),
     /// Another output of a scan, whose `Scan` node is the operand.
     ScanOut(usize),
+}
+
+impl Op {
+    /// Whether it is the gradient of weights: a sum of products over steps and samples.
+    pub fn is_weight_gradient(&self) -> bool {
+        matches!(self, Op::Outer | Op::Slide { slide: Slide::ConvToWeights, .. })
+    }
 }
 
 /// A value and how it is made.
@@ -327,6 +411,18 @@ impl Graph {
         let n = self.ty(w).shape[if transposed { 0 } else { 1 }];
         let ty = Ty { shape: vec![n], ..self.ty(x).clone() };
         self.push(Op::MatMul { transposed }, &[x, w], ty)
+    }
+
+    /// What is done window by window.
+    pub fn slide(&mut self, slide: Slide, over: Windows, args: &[ValId]) -> ValId {
+        let mut ty = Ty::tensor(&slide.shape(&over));
+        if slide != Slide::ConvToWeights {
+            let images =
+                if slide.arity() == 2 && self.ty(args[1]).shape.len() == 2 { &args[..1] } else { args };
+            ty.time = images.iter().any(|a| self.ty(*a).time);
+            ty.batch = images.iter().any(|a| self.ty(*a).batch);
+        }
+        self.push(Op::Slide { slide, over }, args, ty)
     }
 
     /// A reduction along axes that the operand has; axes it does not have are ignored.

@@ -28,6 +28,8 @@ pub enum Pw {
     Cos,
     /// Inverse tangent.
     Arctan,
+    /// Error function: `2 / sqrt(pi)` times the integral of `e^(-t^2)` from 0 to `a`.
+    Erf,
     /// Largest whole number that is not above.
     Floor,
     /// Nearest whole number, ties to even.
@@ -124,6 +126,7 @@ ops! {
     Sin "sin" 1 Input false 20 (-3.0, 3.0) 2e-6 "sine";
     Cos "cos" 1 Input false 20 (-3.0, 3.0) 2e-6 "cosine";
     Arctan "arctan" 1 Input false 20 (-5.0, 5.0) 2e-6 "inverse tangent";
+    Erf "erf" 1 Input false 40 (-3.0, 3.0) 2e-7 "error function";
     Floor "floor" 1 Nothing true 2 (0.1, 0.9) 0.0 "largest whole number that is not above";
     Round "round" 1 Nothing true 2 (0.6, 1.4) 0.0 "nearest whole number, ties to even";
     Sign "sign" 1 Nothing true 2 (0.1, 9.0) 0.0 "-1, 0 or 1";

@@ -9,6 +9,7 @@
 use super::{Axes, Fragment, Graph, Node, Op, Param, State, StepFn, Ty, ValId};
 use crate::net::{Net, Scan, ScanOut};
 use snn_runtime::program::Section;
+use snn_runtime::windows::Windows;
 use std::fmt::{Display, Formatter, Result, Write};
 
 impl Display for ValId {
@@ -160,6 +161,7 @@ impl GraphText<'_> {
     fn operation(&self, node: &Node) -> String {
         let mut text = match &node.op {
             Op::Pointwise(op) => op.info().name.to_string(),
+            Op::Slide { slide, .. } => slide.name().to_string(),
             Op::Fold { fold, axes } => format!("fold {} {axes}", fold.name()),
             Op::ScanOut(out) => return format!("out {out} of {}", self.operands(&node.args)),
             Op::Scan(k) => self.net.map_or(format!("scan {k}"), |net| {
@@ -186,9 +188,12 @@ impl GraphText<'_> {
                 format!(" [{surrogate}, {}]", if *strict { ">" } else { ">=" })
             }
             Op::MatMul { transposed: true } => " [transposed]".to_string(),
+            Op::Slide { over, .. } => format!(" [{}]", windows(over)),
             Op::Delay { steps } => format!(" [{steps} steps]"),
             Op::Repeat { times } | Op::SumBlocks { times } => format!(" [{times} times]"),
-            Op::Random { stream, .. } => format!(" [stream {stream:016x}]"),
+            Op::Random { stream, once, .. } => {
+                format!(" [stream {stream:016x}{}]", if *once { ", each presentation" } else { "" })
+            }
             Op::Custom(rule) => {
                 let name = self.graph.customs.get(*rule).map_or(rule.to_string(), |rule| rule.name.clone());
                 format!(" [rule {name}]")
@@ -212,6 +217,7 @@ fn word(op: &Op) -> String {
         Op::Spike { .. } => "spike".into(),
         Op::MatMul { .. } => "matmul".into(),
         Op::Outer => "outer".into(),
+        Op::Slide { slide, .. } => slide.name().into(),
         Op::Fold { .. } => "fold".into(),
         Op::Delay { .. } => "delay".into(),
         Op::Last => "last".into(),
@@ -228,6 +234,27 @@ fn word(op: &Op) -> String {
         Op::Scan(k) => format!("scan {k}"),
         Op::ScanOut(k) => format!("out {k}"),
     }
+}
+
+/// `1x8x8 to 16x8x8, kernel 3x3, padding 1x1`
+pub(crate) fn windows(over: &Windows) -> String {
+    let by = |[a, b]: [usize; 2]| format!("{a}x{b}");
+    let image = |channels: usize, size: [usize; 2]| format!("{channels}x{}", by(size));
+    let mut text = format!(
+        "{} to {}, kernel {}",
+        image(over.channels[0], over.size),
+        image(over.channels[1], over.out_size()),
+        by(over.kernel)
+    );
+    for (name, pair, plain) in [("stride", over.stride, [1, 1]), ("padding", over.padding, [0, 0])] {
+        if pair != plain {
+            text.push_str(&format!(", {name} {}", by(pair)));
+        }
+    }
+    if over.groups > 1 {
+        text.push_str(&format!(", {} groups", over.groups));
+    }
+    text
 }
 
 /// The shortest text that reads back as the same number; very large and small ones with an exponent.

@@ -1,7 +1,8 @@
 //! Checks that a graph or step means something: operands first, types that follow from operands, indices in range. No user
 //! errors: whatever is found here is a mistake of the compiler.
 
-use super::{Axes, Fragment, Graph, Input, Node, Op, Param, State, StepFn, Ty};
+use super::{Axes, Fragment, Graph, Input, Node, Op, Param, Slide, State, StepFn, Ty};
+use snn_runtime::windows::Windows;
 
 /// What the nodes of a graph may name, and where the graph stands.
 pub(crate) struct Place<'a> {
@@ -135,7 +136,8 @@ pub(crate) fn fits(have: &Ty, want: &Ty) -> bool {
 fn allowed(node: &Node, place: &Place) -> Result<(), String> {
     let kind = place.kind;
     let allowed = match &node.op {
-        Op::Slot(_) | Op::Outer | Op::Delay { .. } | Op::Last | Op::AtLast => kind == Kind::Net,
+        Op::Slot(_) | Op::Delay { .. } | Op::Last | Op::AtLast => kind == Kind::Net,
+        op if op.is_weight_gradient() => kind == Kind::Net,
         Op::Scan(_) | Op::ScanOut(_) => kind == Kind::Net,
         Op::Param(_) => matches!(kind, Kind::Step | Kind::Net),
         Op::Prev(_) => matches!(kind, Kind::Step | Kind::Body),
@@ -158,6 +160,7 @@ fn node(graph: &Graph, node: &Node, args: &[&Ty], place: &Place) -> Result<(), S
     let arity = match &node.op {
         Op::Pointwise(op) => op.info().arity,
         Op::MatMul { .. } | Op::Outer | Op::Straight | Op::GradScale => 2,
+        Op::Slide { slide, .. } => slide.arity(),
         Op::Const(_) | Op::Scalar(_) | Op::StepIndex | Op::Param(_) | Op::Slot(_) | Op::Input(_) => 0,
         Op::Prev(_) | Op::Random { .. } | Op::Iota(_) => 0,
         Op::Custom(k) => index(&graph.customs, *k, "rule")?.results.len() + 1,
@@ -206,6 +209,7 @@ fn expected(graph: &Graph, node: &Node, args: &[&Ty], place: &Place) -> Result<T
         Op::Fold { axes, .. } if place.kind == Kind::Step && axes.time => {
             Ty { time: false, ..folded(&Ty { time: true, ..args[0].clone() }, *axes)? }
         }
+        Op::Slide { slide, over } => slid(*slide, over, args)?,
         Op::Fold { axes, .. } => folded(args[0], *axes)?,
         Op::Last => Ty { time: false, ..with_time(args[0], true)? },
         Op::AtLast => Ty { time: true, ..with_time(args[0], false)? },
@@ -233,6 +237,21 @@ fn matmul(x: &Ty, w: &Ty, transposed: bool) -> Result<Ty, String> {
         return Err(format!("multiplies {x} by {w}"));
     }
     Ok(Ty { shape: vec![n], ..x.clone() })
+}
+
+fn slid(slide: Slide, over: &Windows, args: &[&Ty]) -> Result<Ty, String> {
+    if !over.is_valid() {
+        return Err(format!("slides over {over:?}"));
+    }
+    let mut ty = Ty::tensor(&slide.shape(over));
+    for (arg, shape) in args.iter().zip(slide.operands(over)) {
+        if arg.shape != shape || shape.len() == 2 && (arg.time || arg.batch) {
+            return Err(format!("is {} of {arg}, not {shape:?}", slide.name()));
+        }
+        ty.time |= arg.time;
+        ty.batch |= arg.batch;
+    }
+    Ok(if slide == Slide::ConvToWeights { Ty::tensor(&ty.shape) } else { ty })
 }
 
 fn folded(x: &Ty, axes: Axes) -> Result<Ty, String> {

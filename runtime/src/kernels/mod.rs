@@ -1,13 +1,15 @@
-//! What generated code calls: products of matrices, random rows, scalar functions; and the table of their names.
+//! What generated code calls: products of matrices, convolutions, random rows, scalar functions; and the table of their names.
 //!
 //! All are `extern "C"`, allocate nothing that lasts, and never unwind. Pointers come from the memory plan: the caller
 //! promises that they cover what the sizes and strides say and that an output overlaps nothing else.
 
 pub mod bits;
+pub mod conv;
 mod events;
 pub mod functions;
 pub mod laps;
 pub mod matmul;
+pub mod pool;
 pub mod random;
 pub mod reference;
 pub mod roofline;
@@ -31,6 +33,7 @@ scalar_functions! {
     snn_sin => math::sin, "[`math::sin`] for generated code.";
     snn_cos => math::cos, "[`math::cos`] for generated code.";
     snn_arctan => math::arctan, "[`math::arctan`] for generated code.";
+    snn_erf => math::erf, "[`math::erf`] for generated code.";
 }
 
 /// [`math::pow`] for generated code.
@@ -48,7 +51,10 @@ pub fn symbols(strict: bool) -> Vec<(&'static str, *const u8)> {
         if strict { spikes::snn_matmul_spikes_strict } else { spikes::snn_matmul_spikes_fast };
     let of_shards: shards::ShardsFn =
         if strict { shards::snn_matmul_shards_strict } else { shards::snn_matmul_shards_fast };
+    let conv: conv::ConvFn = if strict { conv::snn_conv_strict } else { conv::snn_conv_fast };
     vec![
+        ("snn_conv", conv as *const u8),
+        ("snn_pool", pool::snn_pool as pool::PoolFn as *const u8),
         ("snn_matmul", matmul as *const u8),
         ("snn_matmul_tiled", of_tiles as *const u8),
         ("snn_matmul_spikes", of_spikes as *const u8),
@@ -66,6 +72,7 @@ pub fn symbols(strict: bool) -> Vec<(&'static str, *const u8)> {
         ("snn_sin", snn_sin as *const u8),
         ("snn_cos", snn_cos as *const u8),
         ("snn_arctan", snn_arctan as *const u8),
+        ("snn_erf", snn_erf as *const u8),
         ("snn_pow", snn_pow as *const u8),
     ]
 }
@@ -80,7 +87,8 @@ mod tests {
         assert!(
             fast.iter()
                 .zip(&strict)
-                .all(|(a, b)| a.0 == b.0 && (a.1 == b.1) != a.0.starts_with("snn_matmul"))
+                .all(|(a, b)| a.0 == b.0
+                    && (a.1 == b.1) != (a.0.starts_with("snn_matmul") || a.0 == "snn_conv"))
         );
         assert!(fast.iter().all(|(name, code)| name.starts_with("snn_") && !code.is_null()));
     }

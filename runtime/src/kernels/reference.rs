@@ -1,5 +1,7 @@
 //! The meaning of each kernel in obvious code; slow. The fast ones are tested against it, the interpreter may use it.
 
+use crate::windows::Windows;
+
 /// C = (accumulate ? C : 0) + A · B over slices, element (i, j) of a matrix at `i * rs + j * cs`.
 ///
 /// Every output: `acc` starts at C or at 0.0; for k ascending, `acc = acc + a * b` with the product rounded first. This is
@@ -19,6 +21,64 @@ pub fn matmul(
                 acc += product;
             }
             c[i * c_rs + j] = acc;
+        }
+    }
+}
+
+/// Convolutions of `rows` images with weights `[taps, channels]`. Every output starts at 0.0 and adds products for ascending taps.
+pub fn conv(over: &Windows, rows: usize, x: &[f32], w: &[f32]) -> Vec<f32> {
+    let (n, positions) = (over.channels[1], over.positions());
+    let mut y = vec![0.0; rows * over.width_out()];
+    each_tap(over, |o, at, tap, place| {
+        for r in 0..rows {
+            let x = place.map_or(0.0, |place| x[r * over.width_in() + place]);
+            y[r * over.width_out() + o * positions + at] += x * w[tap * n + o];
+        }
+    });
+    y
+}
+
+/// What results pass back to images: for each tap the sum over channels, and these in ascending order of taps.
+pub fn conv_to_image(over: &Windows, rows: usize, d: &[f32], w: &[f32]) -> Vec<f32> {
+    let (n, positions, of_group) = (over.channels[1], over.positions(), over.channels[1] / over.groups);
+    let mut dx = vec![0.0; rows * over.width_in()];
+    each_tap(over, |o, at, tap, place| {
+        if let (Some(place), true) = (place, o % of_group == 0) {
+            for r in 0..rows {
+                let of_tap = (o..o + of_group)
+                    .fold(0.0, |sum, o| sum + w[tap * n + o] * d[r * over.width_out() + o * positions + at]);
+                dx[r * over.width_in() + place] += of_tap;
+            }
+        }
+    });
+    dx
+}
+
+/// Weights from images and results: the sum over rows, in each of them over windows.
+pub fn conv_to_weights(over: &Windows, rows: usize, x: &[f32], d: &[f32]) -> Vec<f32> {
+    let (n, positions) = (over.channels[1], over.positions());
+    let mut dw = vec![0.0; over.taps() * n];
+    for r in 0..rows {
+        each_tap(over, |o, at, tap, place| {
+            let x = place.map_or(0.0, |place| x[r * over.width_in() + place]);
+            dw[tap * n + o] += x * d[r * over.width_out() + o * positions + at];
+        });
+    }
+    dw
+}
+
+/// Calls `f` with a channel of the result, a window, a tap, and the element of the image that it covers: taps ascending, then windows.
+fn each_tap(over: &Windows, mut f: impl FnMut(usize, usize, usize, Option<usize>)) {
+    let ([_, width], of_group) = (over.out_size(), over.channels.map(|c| c / over.groups));
+    for tap in 0..over.taps() {
+        let (channel, ky, kx) = (tap / over.area(), tap % over.area() / over.kernel[1], tap % over.kernel[1]);
+        for o in 0..over.channels[1] {
+            for at in 0..over.positions() {
+                let place = over.covers(0, at / width, ky).zip(over.covers(1, at % width, kx));
+                let channel = o / of_group[1] * of_group[0] + channel;
+                let place = place.map(|(y, x)| (channel * over.size[0] + y) * over.size[1] + x);
+                f(o, at, tap, place);
+            }
         }
     }
 }

@@ -99,9 +99,13 @@ fn collect<'a>(expr: &'a Expr, negated: bool, found: &mut Vec<Synapse<'a>>) {
                 push(weight, value, negated, expr.span, found);
             }
         }
-        ExprKind::MatVec(weight, value) => push(weight, value, negated, expr.span, found),
+        ExprKind::MatVec(weight, value) | ExprKind::Slide { weight: Some(weight), value, .. } => {
+            push(weight, value, negated, expr.span, found);
+        }
         ExprKind::Let { body, .. } => collect(body, negated, found),
-        ExprKind::Repeat(value)
+        // Means and maxima keep the sign.
+        ExprKind::Slide { weight: None, value, .. }
+        | ExprKind::Repeat(value)
         | ExprKind::Detach(value)
         | ExprKind::GradScale(value, _)
         | ExprKind::Delayed { value, .. } => collect(value, negated, found),
@@ -153,7 +157,8 @@ fn report(model: &Model, synapse: &Synapse, when: When, diags: &mut Diagnostics)
     }
     diagnostic.label(population.span, format!("`{name}` is {kind}"));
     diagnostic.note(format!("all weights that an {kind} population sends are {sign} (Dale's law)"));
-    let is_written_out = !model.projections.iter().any(|p| p.kind == "dense" && p.weight == synapse.param());
+    let is_written_out =
+        !model.projections.iter().any(|p| p.kind != "one_to_one" && p.weight == synapse.param());
     if let (true, Some(param)) = (is_written_out && !is_excitatory && !synapse.negated, param) {
         diagnostic.label(synapse.span, "added here");
         diagnostic.help(format!("subtract it: `… - {} * {name}`, with weights of 0 or more", param.name));

@@ -44,9 +44,12 @@ pub(super) type Locals = Vec<(LocalId, Dependence)>;
 /// How `expr` depends on `states`.
 pub(super) fn dependence(expr: &Expr, states: &[StateId], locals: &mut Locals) -> Dependence {
     match &expr.kind {
-        ExprKind::Const(_) | ExprKind::Dt | ExprKind::Steps | ExprKind::Param(_) | ExprKind::Scalar(_) => {
-            CONSTANT
-        }
+        ExprKind::Const(_)
+        | ExprKind::Dt
+        | ExprKind::Steps
+        | ExprKind::Training
+        | ExprKind::Param(_)
+        | ExprKind::Scalar(_) => CONSTANT,
         ExprKind::State(id) if states.contains(id) => Dependence { on_states: true, ..CONSTANT },
         ExprKind::Local(id) => locals
             .iter()

@@ -86,9 +86,9 @@ fn once(diags: &mut Diagnostics) {
     });
 }
 
-/// Whether a model was made for `simulate one(…)`.
+/// Whether a model was made for `simulate one(…)` or `draw`.
 fn is_one(model: &Model) -> bool {
-    model.name == super::job::ONE
+    [super::job::ONE, super::job::DRAW].contains(&&model.name[..])
 }
 
 /// Constants of a model by itself: only signs of delays and durations are asked for, and they are the same for every `dt`.

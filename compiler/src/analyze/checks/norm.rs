@@ -61,7 +61,9 @@ fn made(model: &Model) -> Made {
                 StmtKind::Integrate { equations, .. } => {
                     equations.iter().for_each(|(state, e)| add(&mut made, Thing::State(state.0), e));
                 }
-                StmtKind::Fire { diff, .. } => add(&mut made, Thing::Fired(p), diff),
+                StmtKind::Fire { above, below, .. } => {
+                    [above].into_iter().chain(below).for_each(|e| add(&mut made, Thing::Fired(p), e));
+                }
             }
         }
         add(&mut made, Thing::Emit(p), &population.emit);

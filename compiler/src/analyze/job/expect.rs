@@ -6,27 +6,39 @@ use super::settings;
 use crate::ast::{self, BinaryOp, ExprKind};
 use crate::diag::{Code, suggest};
 use crate::hir::constant::ConstEnv;
-use crate::hir::{Compare, Expect, Job, Measure, TraceRef, Unit};
+use crate::hir::{self, Compare, Expect, Job, Measure, TraceRef, Unit};
 
 /// A side of a comparison with its unit; none if any unit will do (the number 0).
-struct Side {
-    measure: Measure,
-    unit: Option<Unit>,
+pub(super) struct Side {
+    pub measure: Measure,
+    pub unit: Option<Unit>,
 }
 
 /// Elaborates one expectation on the simulation of a test.
 pub(super) fn expect<'a>(cx: &mut Cx<'a>, job: &Job, expect: &'a ast::Expect) -> Option<Expect> {
+    compare(cx, job, expect, &mut |cx, e| side(cx, job, e), &mut settings::constant)
+}
+
+/// Elaborates one expectation; `side` says what a side means, `constant` what a tolerance is.
+pub(super) fn compare<'a>(
+    cx: &mut Cx<'a>,
+    job: &Job,
+    expect: &'a ast::Expect,
+    side: &mut dyn FnMut(&mut Cx<'a>, &'a ast::Expr) -> Option<Side>,
+    constant: &mut dyn FnMut(&mut Cx<'a>, &'a ast::Expr) -> Option<hir::Expr>,
+) -> Option<Expect> {
     let (left, compare, right) = match (&expect.within, &expect.of) {
         (Some(within), Some(of)) => {
-            let (left, right) = (side(cx, job, &expect.value), side(cx, job, of));
+            let (left, right) = (side(cx, &expect.value), side(cx, of));
             let (left, right) = (left?, right?);
             let unit = common(cx, &left, &right, of)?;
-            let compare = tolerance(cx, job, within, unit)?;
+            let amount = constant(cx, within)?;
+            let compare = tolerance(cx, job, within, &amount, unit)?;
             (left, compare, right)
         }
         _ => {
             let (compare, a, b) = comparison(cx, &expect.value)?;
-            let (left, right) = (side(cx, job, a), side(cx, job, b));
+            let (left, right) = (side(cx, a), side(cx, b));
             let (left, right) = (left?, right?);
             common(cx, &left, &right, b)?;
             (left, compare, right)
@@ -60,13 +72,18 @@ fn not_a_comparison<T>(cx: &mut Cx, expr: &ast::Expr) -> Option<T> {
 }
 
 /// `1 %` is a share of the right side, anything else an absolute difference.
-fn tolerance<'a>(cx: &mut Cx<'a>, job: &Job, expr: &'a ast::Expr, unit: Option<Unit>) -> Option<Compare> {
-    let value = settings::constant(cx, expr)?;
+fn tolerance(
+    cx: &mut Cx,
+    job: &Job,
+    expr: &ast::Expr,
+    value: &hir::Expr,
+    unit: Option<Unit>,
+) -> Option<Compare> {
     let is_share = matches!(&expr.kind, ExprKind::Number { unit: Some(unit), .. } if unit.text == "%");
     if !is_share {
-        settings::with_unit(cx, &value, unit.unwrap_or(value.unit), "the tolerance")?;
+        settings::with_unit(cx, value, unit.unwrap_or(value.unit), "the tolerance")?;
     }
-    let amount = settings::evaluate(cx, &value, Some(&env(job)), "the tolerance")?;
+    let amount = settings::evaluate(cx, value, Some(&env(job)), "the tolerance")?;
     if amount >= 0.0 {
         return Some(if is_share { Compare::WithinShare(amount) } else { Compare::Within(amount) });
     }
@@ -143,6 +160,13 @@ fn measure(cx: &Cx, job: &Job, name: &str) -> Option<Side> {
     if let Some(id) = population.states.iter().find(|id| model.states[id.idx()].name == full) {
         return known(Measure::Trace(TraceRef::State(*id)), model.states[id.idx()].unit);
     }
+    if name == "at_fire" && !population.named.iter().any(|(known, _)| known == name) {
+        let above = population.body.iter().find_map(|stmt| match &stmt.kind {
+            crate::hir::StmtKind::Fire { above, .. } => Some(above),
+            _ => None,
+        })?;
+        return known(Measure::Trace(TraceRef::AtFire), above.unit);
+    }
     let (_, local) = population.named.iter().find(|(known, _)| known == name)?;
     let value = population.body.iter().find_map(|stmt| match &stmt.kind {
         crate::hir::StmtKind::Let(id, value) if id == local => Some(value),
@@ -170,7 +194,7 @@ fn unknown<'a>(cx: &mut Cx<'a>, job: &Job, name: &str, expr: &ast::Expr) -> Opti
 }
 
 /// A constant or a list of constants.
-fn values<'a>(cx: &mut Cx<'a>, job: &Job, expr: &'a ast::Expr) -> Option<Side> {
+pub(super) fn values<'a>(cx: &mut Cx<'a>, job: &Job, expr: &'a ast::Expr) -> Option<Side> {
     let items = match &expr.kind {
         ExprKind::List(items) => items.as_slice(),
         _ => std::slice::from_ref(expr),

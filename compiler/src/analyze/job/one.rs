@@ -4,7 +4,7 @@ use super::super::args::Applied;
 use super::super::context::Cx;
 use super::super::declare::Decl;
 use super::super::neuron::{self, Group};
-use super::super::scope::{self, Found, Place, Scope};
+use super::super::scope::{self, Found, Meaning, Name, Place, Scope};
 use super::{ONE, settings};
 use crate::ast::{self, Arg, ExprKind};
 use crate::diag::{Code, suggest};
@@ -53,7 +53,10 @@ fn not_a_neuron(cx: &mut Cx, span: Span, at: &str) {
 }
 
 /// The neuron with its arguments, and the axes of the population.
-fn rule<'a>(cx: &mut Cx<'a>, neuron: &'a ast::Expr) -> Option<(Applied<'a>, &'a [Arg], Vec<usize>)> {
+pub(super) fn rule<'a>(
+    cx: &mut Cx<'a>,
+    neuron: &'a ast::Expr,
+) -> Option<(Applied<'a>, &'a [Arg], Vec<usize>)> {
     let (path, args, axes): (&'a ast::Path, &'a [Arg], &'a [ast::Expr]) = match &neuron.kind {
         ExprKind::Name(path) => (path, &[], &[]),
         ExprKind::Call { callee, args } => (callee, args, &[]),
@@ -63,17 +66,18 @@ fn rule<'a>(cx: &mut Cx<'a>, neuron: &'a ast::Expr) -> Option<(Applied<'a>, &'a 
             return None;
         }
     };
-    let decl = match scope::resolve(cx, &mut Scope::new(Place::Constant), path)? {
-        Found::Decl(decl @ Decl::Neuron(_)) => decl,
-        Found::Decl(other) => {
-            cx.wrong_kind(path.span, other, "a neuron");
-            return None;
-        }
+    let rule = match scope::resolve(cx, &mut Scope::new(Place::Constant), path)? {
+        Found::Decl(decl) => Applied::new(decl, path.span),
+        Found::Name(Name { meaning: Meaning::Rule(rule), .. }, []) => rule,
         Found::Name(..) | Found::Language(_) => {
             not_a_neuron(cx, path.span, "this is not a neuron");
             return None;
         }
     };
+    if !matches!(rule.decl, Decl::Neuron(_)) {
+        cx.wrong_kind(path.span, rule.decl, "a neuron");
+        return None;
+    }
     let mut shape = Vec::new();
     for axis in axes {
         shape.push(settings::size(cx, axis, "the number of neurons")?);
@@ -81,7 +85,7 @@ fn rule<'a>(cx: &mut Cx<'a>, neuron: &'a ast::Expr) -> Option<(Applied<'a>, &'a 
     if shape.is_empty() {
         shape.push(1);
     }
-    Some((Applied::new(decl, path.span), args, shape))
+    Some((rule, args, shape))
 }
 
 /// `i = 0.1`: an input of the model that arrives at the port of that name.

@@ -20,6 +20,7 @@ fn words(kind: JobKind) -> &'static [&'static str] {
         }
         JobKind::Evaluate => &["metric", "loss", "steps", "dt", "batch", "seed"],
         JobKind::Simulate => &["record", "report", "steps", "dt", "batch", "seed"],
+        JobKind::Draw => &["steps", "dt", "seed"],
     }
 }
 
@@ -29,6 +30,7 @@ pub(super) fn job_word(kind: JobKind) -> &'static str {
         JobKind::Train => "train",
         JobKind::Evaluate => "evaluate",
         JobKind::Simulate => "simulate",
+        JobKind::Draw => "draw",
     }
 }
 

@@ -394,6 +394,7 @@ fn job(it: &Job) -> Node<'_> {
         JobKind::Train => "train ",
         JobKind::Evaluate => "evaluate ",
         JobKind::Simulate => "simulate ",
+        JobKind::Draw => "draw ",
     };
     let mut segs = vec![text(word), Seg::Expr(&it.subject)];
     if let Some(data) = &it.data {
@@ -402,6 +403,9 @@ fn job(it: &Job) -> Node<'_> {
     if let Some(duration) = &it.duration {
         segs.push(text(" for "));
         bound(duration, &mut segs);
+    }
+    if let Some(neuron) = &it.into {
+        segs.extend([text(" into "), Seg::Expr(neuron)]);
     }
     if it.settings.is_empty() {
         return Node::Leaf { segs, end: it.span.end };

@@ -165,7 +165,8 @@ impl Tree {
 
     fn job(&mut self, job: &Job, doc: &[String]) {
         let data = job.data.as_ref().map_or(String::new(), |d: &Path| format!(" on {}", path(d)));
-        let head = format!("{:?} {}{data}{}", job.kind, list(&job.subject), opt(" for ", &job.duration));
+        let (duration, into) = (opt(" for ", &job.duration), opt(" into ", &job.into));
+        let head = format!("{:?} {}{data}{duration}{into}", job.kind, list(&job.subject));
         self.nested(head, |tree| {
             tree.doc(doc);
             for setting in &job.settings {

@@ -1,8 +1,9 @@
 //! Reductions over every axis, products, shifts in time, repeats and random numbers.
 
 use super::*;
-use crate::step::Axes;
 use crate::step::ops::{Fold, Pw};
+use crate::step::{Axes, Slide};
+use snn_runtime::windows::Windows;
 
 const FOLDS: [Fold; 4] = [Fold::Sum, Fold::Max, Fold::Min, Fold::MinNonzero];
 
@@ -96,6 +97,69 @@ fn weight_gradients_agree() {
 }
 
 #[test]
+fn windows_agree() {
+    let plain = Windows {
+        channels: [2, 4],
+        size: [3, 4],
+        kernel: [2, 3],
+        stride: [1, 2],
+        padding: [1, 1],
+        groups: 2,
+    };
+    for over in [
+        plain,
+        Windows { channels: [2, 3], kernel: [1, 1], stride: [1, 1], padding: [0, 0], groups: 1, ..plain },
+    ] {
+        let pooled = Windows { channels: [2, 2], groups: 2, ..over };
+        let mut net = net(3, 2, 2);
+        let w = param(&mut net, &[over.taps(), over.channels[1]]);
+        for axes in ["", "t", "b", "tb"] {
+            let x = input(&mut net, &ty(axes, &[over.width_in()]));
+            let d = input(&mut net, &ty(axes, &[over.width_out()]));
+            let e = input(&mut net, &ty(axes, &[pooled.width_out()]));
+            for (slide, over, args) in [
+                (Slide::Conv, over, vec![x, w]),
+                (Slide::ConvToImage, over, vec![d, w]),
+                (Slide::Mean, pooled, vec![x]),
+                (Slide::MeanToImage, pooled, vec![e]),
+                (Slide::Max, pooled, vec![x]),
+                (Slide::MaxToImage, pooled, vec![x, e]),
+            ] {
+                let y = net.graph.slide(slide, over, &args);
+                output(&mut net, y);
+            }
+        }
+        check(&net);
+    }
+}
+
+#[test]
+fn gradients_of_windows_agree() {
+    let over = Windows {
+        channels: [2, 4],
+        size: [3, 4],
+        kernel: [2, 3],
+        stride: [1, 2],
+        padding: [1, 1],
+        groups: 2,
+    };
+    let pooled = Windows { channels: [2, 2], ..over };
+    for (x_axes, d_axes) in [("tb", "tb"), ("b", "tb"), ("tb", "b"), ("b", "b")] {
+        let mut net = net(4, 3, 2);
+        let (x, d) = (input(&mut net, &ty(x_axes, &[24])), input(&mut net, &ty(d_axes, &[over.width_out()])));
+        let e = input(&mut net, &ty(d_axes, &[pooled.width_out()]));
+        let dw = net.graph.slide(Slide::ConvToWeights, over, &[x, d]);
+        let dx = net.graph.slide(Slide::MaxToImage, pooled, &[x, e]);
+        output(&mut net, dx);
+        let w = param(&mut net, &[over.taps(), over.channels[1]]);
+        let step = net.graph.pointwise(Pw::Sub, &[w, dw]);
+        sink(&mut net, dw, Sink::Grad(0));
+        sink(&mut net, step, Sink::Param(0));
+        check(&net);
+    }
+}
+
+#[test]
 fn shifts_in_time_agree() {
     let mut net = net(4, 2, 2);
     for axes in ["tb", "t"] {
@@ -152,7 +216,7 @@ fn random_numbers_agree() {
     let mut net = net(3, 2, 3);
     for (k, axes) in ["", "t", "b", "tb"].iter().enumerate() {
         for (shape, gaussian) in [(&[][..], false), (&[6][..], true), (&[6][..], false)] {
-            let op = Op::Random { gaussian, stream: 5 * k as u64 };
+            let op = Op::Random { gaussian, stream: 5 * k as u64, once: false };
             let y = net.graph.push(op, &[], ty(axes, shape));
             output(&mut net, y);
         }

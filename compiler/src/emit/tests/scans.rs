@@ -120,8 +120,8 @@ fn statements_in_a_loop_agree() {
     let before = g.push(Op::Prev(0), &[], one.clone());
     let blocks = g.push(Op::SumBlocks { times: 3 }, &[x_t], ty("b", &[2]));
     let wide = g.push(Op::Repeat { times: 3 }, &[blocks], of.clone());
-    let noise = g.push(Op::Random { gaussian: true, stream: 3 }, &[], of.clone());
-    let shared = g.push(Op::Random { gaussian: false, stream: 4 }, &[], ty("", &[6]));
+    let noise = g.push(Op::Random { gaussian: true, stream: 3, once: false }, &[], of.clone());
+    let shared = g.push(Op::Random { gaussian: false, stream: 4, once: false }, &[], ty("", &[6]));
     let step = g.push(Op::StepIndex, &[], ty("", &[]));
     let progress = g.push(Op::Scalar(snn_runtime::abi::Scalar::Progress), &[], ty("", &[]));
     let mut sum = wide;

@@ -1,7 +1,7 @@
 //! Text of expressions, with as few parentheses as the precedence of the language needs.
 
 use super::Names;
-use crate::hir::{Expr, ExprKind, Over, ReduceOp, StateId, TraceRef};
+use crate::hir::{Expr, ExprKind, MatrixOp, Over, ReduceOp, StateId, TraceRef};
 use crate::step::ops::Pw;
 
 /// The text of an expression.
@@ -74,15 +74,26 @@ fn other(expr: &Expr, names: &Names) -> String {
         ExprKind::Dt => "dt".into(),
         ExprKind::StepIndex => "step_index".into(),
         ExprKind::Steps => "steps".into(),
+        ExprKind::Training => "training".into(),
         ExprKind::Scalar(scalar) => scalar.name().into(),
         ExprKind::Target => "target".into(),
+        ExprKind::Neuron(_, _, fact) => fact.name().into(),
+        ExprKind::Matrix(op, value) => {
+            let rank = if let MatrixOp::LowRank(r) = op { format!(", {r}") } else { String::new() };
+            format!("{}({}{rank})", op.name(), text(value, names, 0))
+        }
         ExprKind::Iota(0) => "i".into(),
         ExprKind::Iota(1) => "j".into(),
         ExprKind::Iota(axis) => format!("index({axis})"),
-        ExprKind::Random { gaussian, stream } => {
-            format!("{}(stream {stream:?})", if *gaussian { "gaussian" } else { "random" })
+        ExprKind::Random { gaussian, stream, once } => {
+            let name = if *gaussian { "gaussian" } else { "random" };
+            format!("{name}(stream {stream:?}{})", if *once { ", each presentation" } else { "" })
         }
         ExprKind::Delayed { value, delay } => format!("delayed({}, {})", one(value), one(delay)),
+        ExprKind::Slide { slide, over, value, weight } => {
+            let weight = weight.as_ref().map_or(String::new(), |w| format!("{}, ", one(w)));
+            format!("{}({weight}{}; {})", slide.name(), one(value), crate::step::print::windows(over))
+        }
         ExprKind::Repeat(value) => format!("repeat({}, to {:?})", one(value), expr.shape),
         ExprKind::Detach(value) => format!("detach({})", one(value)),
         ExprKind::StraightThrough(a, b) => format!("straight_through({}, {})", one(a), one(b)),
@@ -147,6 +158,7 @@ fn name(kind: &ExprKind, names: &Names) -> String {
         }
         ExprKind::Emit(id) => format!("{}.out", population(*id)),
         ExprKind::Trace(id, TraceRef::Fired) => format!("{}.fired after", population(*id)),
+        ExprKind::Trace(id, TraceRef::AtFire) => format!("{}.at_fire", population(*id)),
         ExprKind::Trace(_, TraceRef::State(id)) => format!("{} after", state(*id)),
         ExprKind::Trace(id, TraceRef::Local(local)) => {
             format!("{}.{} after", population(*id), names.local(*local))

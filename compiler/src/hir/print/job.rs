@@ -134,11 +134,13 @@ fn measure(model: &Model, measure: &Measure) -> String {
         Measure::Values(values) if values.len() == 1 => number(values[0]),
         Measure::Values(values) => list(values),
         Measure::Trace(TraceRef::Fired) => "fired".to_string(),
+        Measure::Trace(TraceRef::AtFire) => "at_fire".to_string(),
         Measure::Trace(TraceRef::State(id)) => super::state_name(model, *id),
         Measure::Trace(TraceRef::Local(id)) => Names::of_model(model).local(*id),
         Measure::Spikes => "spikes".to_string(),
         Measure::Count => "count".to_string(),
         Measure::Rate => "rate".to_string(),
+        Measure::Drawn(value) => expr(value, &Names::of_model(model)),
     }
 }
 

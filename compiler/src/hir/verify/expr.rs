@@ -2,6 +2,7 @@
 
 use super::super::{Expr, ExprKind, LocalId, Model, Norm, Over, PopId, ReduceOp, StmtKind, TraceRef, Unit};
 use super::ensure;
+use crate::step::Slide;
 use crate::step::ops::Pw;
 use std::collections::BTreeSet;
 
@@ -144,6 +145,15 @@ impl<'a> Scope<'a> {
             ExprKind::Fired(id) | ExprKind::Trace(id, TraceRef::Fired) => {
                 of(expr, Unit::NONE, &population(*id)?.shape)
             }
+            ExprKind::Trace(id, TraceRef::AtFire) => {
+                let population = population(*id)?;
+                let above = population.body.iter().find_map(|s| match &s.kind {
+                    StmtKind::Fire { above, .. } => Some(above),
+                    _ => None,
+                });
+                let above = above.ok_or_else(|| format!("population {} does not fire", id.0))?;
+                of(expr, above.unit, &population.shape)
+            }
             ExprKind::Trace(id, TraceRef::Local(local)) => {
                 let mut lets = population(*id)?.body.iter();
                 let found = lets.any(|s| matches!(&s.kind, StmtKind::Let(name, _) if name == local));
@@ -176,11 +186,13 @@ impl<'a> Scope<'a> {
             ExprKind::State(id) => self.model.states.get(id.idx()).map(|s| Place::Body(s.pop)) == Some(place),
             ExprKind::Fired(id) | ExprKind::Port(id, _) => place == Place::Body(*id),
             ExprKind::Emit(_) | ExprKind::Trace(..) | ExprKind::Input(_) => is_activity,
-            ExprKind::MatVec(..) | ExprKind::Delayed { .. } => is_activity,
+            ExprKind::MatVec(..) | ExprKind::Slide { .. } | ExprKind::Delayed { .. } => is_activity,
             ExprKind::Normalise(_) => is_body,
-            ExprKind::StepIndex => is_body || is_activity,
+            ExprKind::StepIndex | ExprKind::Training => is_body || is_activity,
             ExprKind::Random { .. } => is_body || is_activity || matches!(place, Place::Init { .. }),
-            ExprKind::Iota(_) => matches!(place, Place::Init { .. }),
+            ExprKind::Iota(_) | ExprKind::Matrix(..) | ExprKind::Neuron(..) => {
+                matches!(place, Place::Init { .. })
+            }
             ExprKind::Target => place == Place::Job,
             ExprKind::Scalar(_) => matches!(place, Place::Job | Place::Optimizer),
             ExprKind::Reduce { over: Over::Time, .. } => {
@@ -204,10 +216,16 @@ fn of(expr: &Expr, unit: Unit, shape: &[usize]) -> Result<(), String> {
 fn composed(expr: &Expr) -> Result<(), String> {
     match &expr.kind {
         ExprKind::Dt => of(expr, Unit::TIME, &[]),
-        ExprKind::StepIndex | ExprKind::Steps | ExprKind::Scalar(_) => of(expr, Unit::NONE, &[]),
+        ExprKind::StepIndex | ExprKind::Steps | ExprKind::Training | ExprKind::Scalar(_) => {
+            of(expr, Unit::NONE, &[])
+        }
         ExprKind::Delayed { value, delay } => {
             ensure(delay.unit == Unit::TIME || is_zero(delay), || format!("a delay of {}", delay.unit))?;
             of(expr, value.unit, &value.shape)
+        }
+        ExprKind::Matrix(op, value) => {
+            ensure(value.shape.len() == 2, || format!("{} of {:?}", op.name(), value.shape))?;
+            of(expr, op.unit(value.unit), &op.shape(&value.shape))
         }
         ExprKind::Detach(value) | ExprKind::GradScale(value, _) | ExprKind::StraightThrough(value, _) => {
             of(expr, value.unit, &value.shape)
@@ -226,6 +244,19 @@ fn composed(expr: &Expr) -> Result<(), String> {
                 format!("weights {:?} from {:?} to {:?}", w.shape, x.shape, expr.shape)
             })?;
             ensure(w.unit.mul(x.unit) == Some(expr.unit), || format!("{} of weights", expr.unit))
+        }
+        ExprKind::Slide { slide, over, value, weight } => {
+            let size = |shape: &[usize]| shape.iter().product::<usize>();
+            let of_weight = weight.as_ref().map_or(Some(value.unit), |w| w.unit.mul(value.unit));
+            let [out, of_group] = [over.channels[1], over.channels[0] / over.groups];
+            let kernel = [out, of_group, over.kernel[0], over.kernel[1]];
+            let fits = over.is_valid()
+                && (*slide == Slide::Conv) == weight.is_some()
+                && weight.as_ref().is_none_or(|w| w.shape == kernel)
+                && size(&value.shape) == over.width_in()
+                && size(&expr.shape) == over.width_out();
+            ensure(fits, || format!("{} {over:?} of {:?}", slide.name(), value.shape))?;
+            ensure(of_weight == Some(expr.unit), || format!("{} of weights", expr.unit))
         }
         ExprKind::Reduce { op, over, value } => {
             let unit = match op {
@@ -261,7 +292,7 @@ fn unit_of(op: Pw, args: &[Expr]) -> Result<Option<Unit>, String> {
         Pw::Neg | Pw::Abs | Pw::Relu => Some(a.unit),
         Pw::Floor | Pw::Round => Some(a.unit),
         Pw::Sign | Pw::Not => Some(Unit::NONE),
-        Pw::Exp | Pw::Ln | Pw::Tanh | Pw::Sigmoid | Pw::Exprel | Pw::Sin | Pw::Cos | Pw::Arctan => {
+        Pw::Exp | Pw::Ln | Pw::Tanh | Pw::Sigmoid | Pw::Exprel | Pw::Sin | Pw::Cos | Pw::Arctan | Pw::Erf => {
             plain(a)?;
             Some(Unit::NONE)
         }

@@ -4,7 +4,8 @@ use super::*;
 use crate::interp::graph_values;
 use crate::net::{Scan, ScanOut};
 use crate::step::ops::{Fold, Pw};
-use crate::step::{Axes, State};
+use crate::step::{Axes, Slide, State};
+use snn_runtime::windows::Windows;
 
 const TIME: Axes = Axes { time: true, batch: false, index: false };
 const INDEX: Axes = Axes { time: false, batch: false, index: true };
@@ -24,6 +25,64 @@ fn transposed_matrix_products() {
     let (x, w) = (input(&mut net, ty("b", &[3])), param(&mut net, &[2, 3]));
     let y = net.graph.matmul(x, w, true);
     check(&mut net, y, &[&[1.0, 10.0, 100.0]], &[&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]], &[321.0, 654.0]);
+}
+
+const SQUARE: Windows =
+    Windows { channels: [1, 1], size: [3, 3], kernel: [2, 2], stride: [1, 1], padding: [0, 0], groups: 1 };
+const IMAGE: [f64; 9] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
+
+#[test]
+fn convolutions() {
+    let mut net = empty(1, 1, 1);
+    let (x, w) = (input(&mut net, ty("b", &[9])), param(&mut net, &[4, 2]));
+    let y = net.graph.slide(Slide::Conv, Windows { channels: [1, 2], ..SQUARE }, &[x, w]);
+    let weights = [1.0, 0.0, 2.0, 0.0, 3.0, 0.0, 4.0, 1.0];
+    check(&mut net, y, &[&IMAGE], &[&weights], &[37.0, 47.0, 67.0, 77.0, 5.0, 6.0, 8.0, 9.0]);
+
+    let mut net = empty(1, 1, 1);
+    let (x, w) = (input(&mut net, ty("b", &[9])), param(&mut net, &[4, 1]));
+    let padded = Windows { stride: [2, 2], padding: [1, 1], ..SQUARE };
+    let y = net.graph.slide(Slide::Conv, padded, &[x, w]);
+    check(&mut net, y, &[&IMAGE], &[&[1.0, 2.0, 3.0, 4.0]], &[4.0, 18.0, 36.0, 77.0]);
+}
+
+#[test]
+fn convolutions_back_to_image_and_weights() {
+    let mut net = empty(1, 1, 1);
+    let (d, w) = (input(&mut net, ty("b", &[4])), param(&mut net, &[4, 1]));
+    let x = net.graph.slide(Slide::ConvToImage, SQUARE, &[d, w]);
+    let expected = [1.0, 12.0, 20.0, 103.0, 1234.0, 2040.0, 300.0, 3400.0, 4000.0];
+    check(&mut net, x, &[&[1.0, 10.0, 100.0, 1000.0]], &[&[1.0, 2.0, 3.0, 4.0]], &expected);
+
+    // Two steps of two samples in shards of one.
+    let mut net = empty(2, 1, 2);
+    let (x, d) = (input(&mut net, ty("b", &[9])), input(&mut net, ty("tb", &[4])));
+    let w = net.graph.slide(Slide::ConvToWeights, SQUARE, &[x, d]);
+    let images: Vec<f64> = IMAGE.iter().copied().chain([0.0; 9]).collect();
+    let deltas = [[1.0, 0.0, 0.0, 0.0], [5.0; 4], [0.0, 0.0, 0.0, 2.0], [7.0; 4]].concat();
+    check(&mut net, w, &[&images, &deltas], &[], &[11.0, 14.0, 20.0, 23.0]);
+}
+
+#[test]
+fn means_and_maxima_of_windows() {
+    for (slide, expected) in [(Slide::Mean, [3.0, 4.0, 6.0, 7.0]), (Slide::Max, [5.0, 6.0, 8.0, 9.0])] {
+        let mut net = empty(1, 1, 1);
+        let x = input(&mut net, ty("b", &[9]));
+        let y = net.graph.slide(slide, SQUARE, &[x]);
+        check(&mut net, y, &[&IMAGE], &[], &expected);
+    }
+    // Of equal ones the first: rows before columns.
+    let mut net = empty(1, 1, 1);
+    let (x, d) = (input(&mut net, ty("b", &[9])), input(&mut net, ty("b", &[4])));
+    let y = net.graph.slide(Slide::MaxToImage, SQUARE, &[x, d]);
+    let image = [2.0, 0.0, 1.0, 0.0, 2.0, 1.0, 0.0, 0.0, 2.0];
+    check(
+        &mut net,
+        y,
+        &[&image, &[1.0, 10.0, 100.0, 1000.0]],
+        &[],
+        &[1.0, 0.0, 0.0, 0.0, 1110.0, 0.0, 0.0, 0.0, 0.0],
+    );
 }
 
 #[test]
@@ -189,7 +248,7 @@ fn scalars_of_the_run() {
 #[test]
 fn random_rows_are_those_of_the_step_and_sample_of_the_batch() {
     let mut net = empty(2, 1, 2);
-    let op = Op::Random { gaussian: true, stream: 5 };
+    let op = Op::Random { gaussian: true, stream: 5, once: false };
     let y = net.graph.push(op, &[], ty("tb", &[3]));
     output(&mut net, "y", y);
     let data = &results::<f32>(&net, &[], &[]).values[0].data;
@@ -207,10 +266,10 @@ fn initializers_count_along_both_axes_and_draw_one_row() {
     let tensor = Ty::tensor(&[2, 3]);
     let post = graph.push(Op::Iota(0), &[], tensor.clone());
     let pre = graph.push(Op::Iota(1), &[], tensor.clone());
-    let drawn = graph.push(Op::Random { gaussian: false, stream: 9 }, &[], tensor);
-    assert_eq!(graph_values(&graph, post, 1), [0.0, 1.0, 2.0, 0.0, 1.0, 2.0]);
-    assert_eq!(graph_values(&graph, pre, 1), [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
+    let drawn = graph.push(Op::Random { gaussian: false, stream: 9, once: false }, &[], tensor);
+    assert_eq!(graph_values(&graph, post, &[], 1), [0.0, 1.0, 2.0, 0.0, 1.0, 2.0]);
+    assert_eq!(graph_values(&graph, pre, &[], 1), [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
     let mut row = [0.0; 6];
     snn_runtime::rng::uniform_row(&mut row, 1, 9, 0, 0);
-    assert_eq!(graph_values(&graph, drawn, 1), row.map(f64::from));
+    assert_eq!(graph_values(&graph, drawn, &[], 1), row.map(f64::from));
 }

@@ -139,7 +139,7 @@ impl Generator {
     fn operation(&mut self) -> ValId {
         match self.dice.below(if self.plain { 19 } else { 20 }) {
             0 | 1 => {
-                let ops = [Pw::Neg, Pw::Tanh, Pw::Sigmoid, Pw::Sin, Pw::Cos, Pw::Arctan, Pw::Exprel];
+                let ops = [Pw::Neg, Pw::Tanh, Pw::Sigmoid, Pw::Sin, Pw::Cos, Pw::Arctan, Pw::Exprel, Pw::Erf];
                 let (op, x) = (ops[self.dice.below(ops.len())], self.any());
                 let x = self.unary(Pw::Sin, x);
                 self.unary(op, x)

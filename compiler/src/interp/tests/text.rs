@@ -131,7 +131,7 @@ fn numbers_read_back_as_they_were() {
     let numbers = [0.1, -0.0, 1.0 / 3.0, 1e300, 5e-324, f64::MAX, 1e15, 123456.789, f64::INFINITY, 0.00002];
     for value in numbers {
         let mut g = Graph::default();
-        let x = g.push(Op::Random { gaussian: false, stream: 1 }, &[], Ty::SCALAR);
+        let x = g.push(Op::Random { gaussian: false, stream: 1, once: false }, &[], Ty::SCALAR);
         let c = g.constant(value);
         g.pointwise(Pw::Add, &[x, c]);
         let text = g.to_string();

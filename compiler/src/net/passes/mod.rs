@@ -5,6 +5,7 @@ pub mod merge_states;
 pub mod prune_scans;
 pub mod segment;
 pub mod sum_in_scan;
+pub mod work_in_scan;
 
 use super::{Net, ScanOut};
 use crate::step::ValId;
@@ -16,6 +17,7 @@ pub fn run(mut net: Net) -> Net {
         on_graph(&mut net, *pass);
     }
     merge_states::run(&mut net);
+    work_in_scan::run(&mut net); // Before `sum_in_scan`: what is summed becomes a result of the scan.
     sum_in_scan::run(&mut net); // Before prune: makes sequences unread.
     prune_scans::run(&mut net);
     for scan in 0..net.scans.len() {

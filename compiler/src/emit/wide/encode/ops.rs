@@ -78,7 +78,7 @@ impl Encoder<'_> {
             Pw::Sign => self.sign(a, to),
             Pw::And | Pw::Or => self.both(op == Pw::And, a, b, to),
             Pw::Exp | Pw::Ln | Pw::Tanh | Pw::Sigmoid | Pw::Exprel => return None,
-            Pw::Sin | Pw::Cos | Pw::Arctan | Pw::Pow => return None,
+            Pw::Sin | Pw::Cos | Pw::Arctan | Pw::Erf | Pw::Pow => return None,
         }
         Some(())
     }

@@ -1,0 +1,105 @@
+//! `draw INIT for [post, pre]` of a test: a tensor by itself with its first values, and expressions of them in expectations.
+
+use super::super::context::{Cx, Draw, is_poison};
+use super::super::neuron::{self, Group};
+use super::super::scope::{Meaning, Place, Scope};
+use super::super::{expr, init};
+use super::expect::{self, Side};
+use super::settings::{self, Settings};
+use super::{DRAW, ONE, clock, one, plain};
+use crate::ast::{self, ExprKind};
+use crate::diag::Code;
+use crate::hir::{self, Bounds, Expr, Job, LocalId, Measure, Polarity, PopId, Unit, constant};
+
+/// Name of the first values in expectations, of their tensor and of its stream.
+const W: &str = "w";
+
+/// Builds a model with one tensor, and the job of its test. The local stands for the values.
+pub(super) fn draw<'a>(cx: &mut Cx<'a>, decl: &'a ast::Job, given: &Settings<'a>) -> Option<(Job, LocalId)> {
+    let shape = shape(cx, decl)?;
+    let clock = clock(cx, decl, given, None)?;
+    let before = cx.begin_model(DRAW, decl.span);
+    let into = decl.into.as_ref().and_then(|neuron| target(cx, neuron, shape[0]));
+    let draw = Draw { into, ..draw_of(W, &shape) };
+    let first = init::first_value(cx, &mut Scope::new(Place::Init), &decl.subject, draw);
+    let param = hir::Param {
+        name: W.to_string(),
+        shape,
+        unit: Unit::NONE,
+        bounds: Bounds::NONE,
+        init: first,
+        trained: true,
+        windows: false,
+        span: decl.subject.span,
+    };
+    init::add_param(cx, param, None, None);
+    let w = cx.fresh(W);
+    let model = cx.finish_model(before);
+    let job = plain(cx, decl, given, model, None, clock)?;
+    Some((job, w))
+}
+
+fn draw_of(stream: &str, shape: &[usize]) -> Draw {
+    let (fan_in, fan_out) = (shape.get(1).copied().unwrap_or(1), shape[0]);
+    Draw { stream: stream.to_string(), shape: shape.to_vec(), fan_in, fan_out, count: 0, into: None }
+}
+
+/// `[n]` or `[post, pre]`
+fn shape<'a>(cx: &mut Cx<'a>, decl: &'a ast::Job) -> Option<Vec<usize>> {
+    let axes = decl.duration.as_ref()?;
+    let ExprKind::List(items) = &axes.kind else { return None };
+    if items.is_empty() || items.len() > 2 {
+        cx.report(Code::E0501, axes.span, "a tensor has one axis or two")
+            .at(format!("{} axes", items.len()))
+            .help("write `for [100, 50]`: receiving, sending neurons");
+        return None;
+    }
+    items.iter().map(|axis| settings::size(cx, axis, "an axis")).collect()
+}
+
+/// The population of `n` neurons that receives, at its first input.
+fn target<'a>(cx: &mut Cx<'a>, neuron: &'a ast::Expr, n: usize) -> Option<(PopId, usize)> {
+    let (rule, args, _) = one::rule(cx, neuron)?;
+    let group = Group { name: ONE.to_string(), shape: vec![n], polarity: Polarity::Mixed, span: neuron.span };
+    let pop = neuron::populate(cx, &mut Scope::new(Place::Constant), rule, args, group);
+    Some((pop, 0))
+}
+
+/// Elaborates one expectation about the first values.
+pub(super) fn expect<'a>(
+    cx: &mut Cx<'a>,
+    job: &Job,
+    w: LocalId,
+    expect: &'a ast::Expect,
+) -> Option<hir::Expect> {
+    let mut constant = |cx: &mut Cx<'a>, e| {
+        let value = cx.in_model(job.model, |cx| of_values(cx, w, e));
+        (!is_poison(&value)).then_some(value)
+    };
+    expect::compare(cx, job, expect, &mut |cx, e| side(cx, job, w, e), &mut constant)
+}
+
+/// A list of numbers, or an expression of `w`.
+fn side<'a>(cx: &mut Cx<'a>, job: &Job, w: LocalId, e: &'a ast::Expr) -> Option<Side> {
+    if matches!(e.kind, ExprKind::List(_)) {
+        return expect::values(cx, job, e);
+    }
+    let value = cx.in_model(job.model, |cx| of_values(cx, w, e));
+    if is_poison(&value) {
+        return None;
+    }
+    let is_zero = value.unit.is_none() && constant::eval_free(&value) == Some(0.0);
+    let unit = (!is_zero).then_some(value.unit);
+    Some(Side { measure: Measure::Drawn(value), unit })
+}
+
+/// An expression as an initializer has them, in which the values have a name; nothing is drawn anew.
+fn of_values<'a>(cx: &mut Cx<'a>, w: LocalId, e: &'a ast::Expr) -> Expr {
+    let Some(param) = cx.model.params.last() else { return super::super::context::poison(e.span) };
+    let (shape, unit, span) = (param.shape.clone(), param.unit, param.span);
+    let value = Expr { kind: hir::ExprKind::Local(w), unit, shape: shape.clone(), span };
+    let mut scope = Scope::new(Place::Init);
+    scope.add(W, Meaning::Value(value), "first values", span);
+    let value = cx.drawing(draw_of("", &shape), |cx| expr::elaborate(cx, &mut scope, e));
+    init::over_tensor(expr::fold(value))
+}

@@ -1,0 +1,175 @@
+//! Projections of images: `conv`, `avg_pool`, `max_pool`; what they are over, and whether the target has the size that comes out.
+
+use super::axes;
+use super::circuit::scope_of;
+use super::context::{Cx, is_poison};
+use super::projection::{Line, Made, argument, weighted};
+use super::scope::Place;
+use super::unit;
+use crate::ast;
+use crate::diag::Code;
+use crate::hir::{Expr, ExprKind};
+use crate::step::Slide;
+use snn_runtime::windows::Windows;
+
+/// `conv`: every channel of the target sees all channels of the source (of its group) through one kernel.
+pub(super) fn conv<'a>(cx: &mut Cx<'a>, line: &Line<'a>) -> Option<Made> {
+    let groups = match argument(line.args, "groups") {
+        Some(e) => axes::whole(cx, &mut scope_of(line.level, Place::Constant), e, "a number of groups", 1)?,
+        None => 1,
+    };
+    let channels = cx.model.populations[line.target.idx()].shape.first().copied().unwrap_or(1);
+    let over = windows(cx, line, Some(channels), groups)?;
+    let [out, of_group] = [over.channels[1], over.channels[0] / over.groups];
+    let shape = vec![out, of_group, over.kernel[0], over.kernel[1]];
+    let fans = [over.taps(), out * over.area()];
+    weighted(cx, line, shape, fans, Some(over), |w, x| ExprKind::Slide {
+        slide: Slide::Conv,
+        over,
+        value: Box::new(x),
+        weight: Some(Box::new(w)),
+    })
+}
+
+/// `avg_pool`, `max_pool`: each channel by itself.
+pub(super) fn pool<'a>(cx: &mut Cx<'a>, line: &Line<'a>) -> Option<Made> {
+    let channels = line.source.shape.first().copied().unwrap_or(1);
+    let over = windows(cx, line, None, channels)?;
+    let slide = if line.kind == "max_pool" { Slide::Max } else { Slide::Mean };
+    let population = &cx.model.populations[line.target.idx()];
+    let (shape, declared) = (population.shape.clone(), population.span);
+    let (port_unit, port) = (population.ports[line.port].unit, population.ports[line.port].name.clone());
+    let kind = ExprKind::Slide { slide, over, value: Box::new(line.source.clone()), weight: None };
+    let value = Expr { kind, unit: line.source.unit, shape, span: line.span };
+    let value = unit::expect(cx, value, port_unit, &port, declared);
+    (!is_poison(&value)).then_some(Made { value, weight: None, over: Some(over) })
+}
+
+/// What a projection is over, with the target checked; none after a message. `channels`: of the result, if not those of the source.
+fn windows<'a>(cx: &mut Cx<'a>, line: &Line<'a>, channels: Option<usize>, groups: usize) -> Option<Windows> {
+    let from = line.source.shape.clone();
+    let (is_row, size) = match from[..] {
+        [_, height, width] => (false, [height, width]),
+        [_, length] => (true, [1, length]),
+        _ => {
+            cx.report(Code::E0507, line.span, format!("`{}` of {from:?} values", line.kind))
+                .at("an image is wanted")
+                .note("images are `[channels, height, width]`, in one dimension `[channels, length]`")
+                .help("give the axes where the source is declared: `input x: [1, 8, 8]`");
+            return None;
+        }
+    };
+    let Some(kernel) = argument(line.args, "kernel") else {
+        cx.report(Code::E0303, line.span, format!("`{}` needs a kernel", line.kind))
+            .at("how large are the windows?")
+            .help(format!("write `{}(kernel = {})`", line.kind, if channels.is_some() { 3 } else { 2 }));
+        return None;
+    };
+    let kernel_span = kernel.span;
+    let kernel = pair(cx, line, kernel, "a kernel", [1, 1], is_row)?;
+    let default = if channels.is_some() { [1, 1] } else { kernel };
+    let mut given = |name: &str, what: &str, least: usize, default: [usize; 2]| {
+        let e = argument(line.args, name);
+        e.map_or(Some(default), |e| pair(cx, line, e, what, [usize::from(least > 0), least], is_row))
+    };
+    let stride = given("stride", "a stride", 1, default)?;
+    let padding = given("padding", "a padding", 0, [0, 0])?;
+    let channels = [from[0], channels.unwrap_or(from[0])];
+    let over = Windows { channels, size, kernel, stride, padding, groups };
+    for axis in 0..2 {
+        let (kernel, padding, size) = (kernel[axis], padding[axis], size[axis]);
+        if padding >= kernel && padding > 0 {
+            let title = format!("a padding of {padding} with a kernel of {kernel}");
+            cx.report(Code::E0507, line.span, title)
+                .at("some windows see nothing of the image")
+                .help(format!("the padding is at most {}", kernel - 1));
+            return None;
+        }
+        if over.along(axis).is_none() {
+            let title = format!("a kernel of {kernel} is larger than the image, {}", padded(size, padding));
+            cx.report(Code::E0507, kernel_span, title)
+                .at("no window fits")
+                .note(format!("`{}` reads {from:?} values", line.kind));
+            return None;
+        }
+    }
+    if let Some(c) = over.channels.iter().find(|c| **c % groups != 0) {
+        cx.report(Code::E0507, line.span, format!("{c} channels are not {groups} groups of equal size"))
+            .at(format!("from {} channels to {}", over.channels[0], over.channels[1]))
+            .help("`groups` divides both numbers of channels");
+        return None;
+    }
+    fits(cx, line, &over, is_row).then_some(over)
+}
+
+/// Whether the target has the size that comes out.
+fn fits(cx: &mut Cx, line: &Line, over: &Windows, is_row: bool) -> bool {
+    let population = &cx.model.populations[line.target.idx()];
+    let (found, declared, name) = (population.shape.clone(), population.span, population.name.clone());
+    let [height, width] = over.out_size();
+    let mut expected = vec![over.channels[1]];
+    expected.extend(if is_row { vec![width] } else { vec![height, width] });
+    if found == expected {
+        return true;
+    }
+    let from = line.source.shape.clone();
+    let title = format!("`{}` of {from:?} values gives {expected:?}, not {found:?}", line.kind);
+    let message = cx.report(Code::E0507, line.span, title);
+    message.at(format!("{expected:?} values")).label(declared, format!("`{name}` has {found:?}"));
+    let axes: &[(usize, &str)] = if is_row { &[(1, "length")] } else { &[(0, "height"), (1, "width")] };
+    for &(axis, what) in axes {
+        message.note(format!(
+            "{what}: ({} - {}) / {} + 1 = {}",
+            padded(over.size[axis], over.padding[axis]),
+            over.kernel[axis],
+            over.stride[axis],
+            over.out_size()[axis]
+        ));
+    }
+    let same = |axis: usize| {
+        over.kernel[axis] % 2 == 1 && found.get(axis + 1 - usize::from(is_row)) == Some(&over.size[axis])
+    };
+    let keeps = over.stride == [1, 1] && over.padding == [0, 0] && found.len() == expected.len() && same(1);
+    let help = format!("declare `{name}` with {expected:?}");
+    message.help(match keeps && line.kind == "conv" {
+        true => format!("{help}; with `padding = {}` the size stays", over.kernel[1] / 2),
+        false => help,
+    });
+    false
+}
+
+/// `8`, `8 + 2 * 1`
+fn padded(size: usize, padding: usize) -> String {
+    if padding == 0 { size.to_string() } else { format!("{size} + 2 * {padding}") }
+}
+
+/// One number for both axes, or a number for each; of a row the number for its only axis.
+fn pair<'a>(
+    cx: &mut Cx<'a>,
+    line: &Line<'a>,
+    e: &'a ast::Expr,
+    what: &str,
+    [of_height, least]: [usize; 2],
+    is_row: bool,
+) -> Option<[usize; 2]> {
+    let mut scope = scope_of(line.level, Place::Constant);
+    match &e.kind {
+        ast::ExprKind::List(list) if list.len() == 2 && !is_row => {
+            let both = [0, 1].map(|k| axes::whole(cx, &mut scope, &list[k], what, least));
+            Some([both[0]?, both[1]?])
+        }
+        ast::ExprKind::List(list) => {
+            let title = format!("{what} of {} numbers", list.len());
+            let help = match is_row {
+                true => "the source has one dimension: write one number",
+                false => "write one number for both axes, or `[height, width]`",
+            };
+            cx.report(Code::E0507, e.span, title).at("not a number for each axis").help(help);
+            None
+        }
+        _ => {
+            let one = axes::whole(cx, &mut scope, e, what, least)?;
+            Some([if is_row { of_height } else { one }, one])
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What only initializers have: functions of whole matrices, means of functions over the normal distribution, what is measured of neurons.
+
+use super::args::{self, Applied, Given};
+use super::builtin;
+use super::context::{Cx, is_poison, leaf, number, poison};
+use super::declare::Decl;
+use super::scope::{Place, Scope};
+use super::{call, pointwise, unit};
+use crate::ast;
+use crate::diag::Code;
+use crate::hir::{Expr, ExprKind, LocalId, MatrixOp, NeuronFact, StmtKind, Unit, constant};
+use crate::source::Span;
+use crate::step::ops::Pw;
+
+/// Whether a function of the language is one of these.
+pub(super) fn is_whole(name: &str) -> bool {
+    matches!(name, "mean_square_of" | "arriving") || op(name, 0).is_some()
+}
+
+fn op(name: &str, rank: usize) -> Option<MatrixOp> {
+    let all = [
+        MatrixOp::Orthonormal,
+        MatrixOp::LowRank(rank),
+        MatrixOp::SingularValues,
+        MatrixOp::Radius,
+        MatrixOp::OrderOfInputs,
+        MatrixOp::OrderOfOutputs,
+    ];
+    all.into_iter().find(|op| op.name() == name)
+}
+
+/// A call of one of them.
+pub(super) fn call<'a>(
+    cx: &mut Cx<'a>,
+    scope: &mut Scope<'a>,
+    name: &'static str,
+    args: &'a [ast::Arg],
+    span: Span,
+) -> Expr {
+    if !matches!(scope.place, Place::Init | Place::Unknown) {
+        cx.report(Code::E0309, span, format!("`{name}` in {}", scope.place.words()))
+            .at("not known here")
+            .help("write it in an initializer: `init mine { matrix … }`");
+        return poison(span);
+    }
+    if name == "mean_square_of" {
+        return mean_square(cx, scope, args, span);
+    }
+    if name == "arriving" {
+        return arriving(cx, scope, args, span);
+    }
+    let params: &'static [&'static str] = if name == "nearest_of_rank" { &["x", "rank"] } else { &["x"] };
+    let Some(mut values) = builtin::arguments(cx, scope, name, params, None, args, span) else {
+        return poison(span);
+    };
+    let rank = if values.len() > 1 { values.pop().map(|r| rank(cx, r)) } else { Some(Some(0)) };
+    let (Some(value), Some(Some(rank))) = (values.pop(), rank) else { return poison(span) };
+    if is_poison(&value) || scope.place == Place::Unknown {
+        return poison(span);
+    }
+    let Some(op) = op(name, rank) else { return poison(span) };
+    let [post, pre] = *value.shape.as_slice() else {
+        cx.report(Code::E0501, value.span, format!("`{name}` wants a matrix"))
+            .at(format!("{:?} values", value.shape))
+            .help("use it for weights `[post, pre]`, of values that differ: `gaussian()`");
+        return poison(span);
+    };
+    if op == MatrixOp::Radius && post != pre {
+        cx.report(Code::E0501, value.span, format!("`{name}` of a matrix of {post} by {pre}"))
+            .at("only square matrices have eigenvalues")
+            .help("use it for weights from a population to itself");
+        return poison(span);
+    }
+    let (unit, shape) = (op.unit(value.unit), op.shape(&value.shape));
+    Expr { kind: ExprKind::Matrix(op, Box::new(value)), unit, shape, span }
+}
+
+/// `arriving(w, x)`: what the weights of the initializer would deliver of activity `x`; for statistics over all of it.
+fn arriving<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, args: &'a [ast::Arg], span: Span) -> Expr {
+    let found = builtin::arguments(cx, scope, "arriving", &["w", "x"], None, args, span);
+    let Some([w, x]) = found.and_then(|values| <[Expr; 2]>::try_from(values).ok()) else {
+        return poison(span);
+    };
+    if is_poison(&w) || is_poison(&x) || scope.place == Place::Unknown {
+        return poison(span);
+    }
+    let (post, pre) = match *w.shape.as_slice() {
+        [post, pre] if x.shape.iter().product::<usize>() == pre => (post, pre),
+        _ => {
+            cx.report(
+                Code::E0503,
+                span,
+                format!("weights {:?} and activity {:?} do not fit", w.shape, x.shape),
+            )
+            .at("the second axis of weights is that of what sends")
+            .help("give weights `[post, pre]`, and the input or population that sends");
+            return poison(span);
+        }
+    };
+    let Some(unit) = w.unit.mul(x.unit) else { return poison(span) };
+    debug_assert!(pre > 0);
+    Expr { kind: ExprKind::MatVec(Box::new(w), Box::new(x)), unit, shape: vec![post], span }
+}
+
+fn rank(cx: &mut Cx, value: Expr) -> Option<usize> {
+    let value = unit::plain(cx, value, "a rank");
+    if is_poison(&value) {
+        return None;
+    }
+    let known = constant::eval_free(&value).filter(|r| *r >= 0.0 && r.fract() == 0.0 && *r < 1e9);
+    if known.is_none() {
+        cx.report(Code::E0502, value.span, "a rank is a whole number")
+            .at("not a whole number that is known")
+            .help("write for example `nearest_of_rank(w, 10)`");
+    }
+    known.map(|r| r as usize)
+}
+
+/// `mean_square_of(f, sigma)`: the mean of `f(z)^2`, z normal with std `sigma`.
+fn mean_square<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, args: &'a [ast::Arg], span: Span) -> Expr {
+    let (Some(f), 1..=2) = (args.first(), args.len()) else {
+        cx.report(Code::E0303, span, "`mean_square_of` wants a function")
+            .help("write `mean_square_of(tanh)`, or with a standard deviation `mean_square_of(tanh, 2)`");
+        return poison(span);
+    };
+    let sigma = match args.get(1) {
+        Some(arg) => super::expr::constant(cx, scope, &arg.value, "a standard deviation"),
+        None => number(1.0, span),
+    };
+    let sigma = unit::plain(cx, sigma, "a standard deviation");
+    let local = cx.fresh("z");
+    let z = Expr { kind: ExprKind::Local(local), unit: Unit::NONE, shape: Vec::new(), span };
+    let value = match args::rule(cx, scope, &f.value) {
+        Some(rule) => applied(cx, scope.place, rule, z, span),
+        None => None,
+    };
+    let Some(value) = value else {
+        cx.report(Code::E0301, f.value.span, "`mean_square_of` wants a function of one number")
+            .at("not such a function")
+            .help("write its name: `mean_square_of(tanh)`");
+        return poison(span);
+    };
+    if scope.place == Place::Unknown || is_poison(&value) || is_poison(&sigma) {
+        return poison(span);
+    }
+    let value = unit::plain(cx, value, "what `mean_square_of` is of");
+    let known = constant::eval_free(&sigma).and_then(|sigma| gauss(&value, local, sigma));
+    match known.filter(|mean| mean.is_finite()) {
+        Some(mean) => number(mean, span),
+        None => {
+            cx.report(Code::E0305, span, "this mean is not a finite number that is known before a run")
+                .at("not known")
+                .help("use a function of one number that reads neither `dt` nor `steps`");
+            poison(span)
+        }
+    }
+}
+
+/// The value of a function of one number.
+fn applied<'a>(cx: &mut Cx<'a>, place: Place, mut rule: Applied<'a>, z: Expr, span: Span) -> Option<Expr> {
+    match rule.decl {
+        Decl::Builtin(name) => {
+            let op = Pw::from_name(name).filter(|op| op.info().arity == 1)?;
+            Some(pointwise::make(cx, op, vec![z], span))
+        }
+        Decl::Fn(f) => {
+            *rule.given.iter_mut().find(|given| given.is_none())? = Some(Given::Value(z));
+            let decl = rule.decl;
+            let values = args::complete(cx, place, rule, span);
+            let value = cx.within(decl, span, |cx| call::function(cx, place, f, values, span));
+            Some(value.unwrap_or_else(|| poison(span)))
+        }
+        _ => None,
+    }
+}
+
+/// What is measured of the neuron that the weights of an initializer belong to.
+pub(super) fn neuron_fact(cx: &mut Cx, name: &str, span: Span) -> Option<Expr> {
+    let fact = NeuronFact::from_name(name)?;
+    let Some((pop, port)) = cx.draw.into else {
+        if cx.draw.stream != "?" {
+            cx.report(Code::E0309, span, "a neuron is measured, and these values belong to none")
+                .at(format!("`{name}` is of the receiving neuron"))
+                .help("use it for weights of a projection; in a test `draw … for [10, 5] into Lif`");
+        }
+        return Some(poison(span));
+    };
+    let population = &cx.model.populations[pop.idx()];
+    let fire = population.body.iter().find_map(|stmt| match &stmt.kind {
+        StmtKind::Fire { above, surrogate, .. } => Some((above.unit, surrogate.is_some())),
+        _ => None,
+    });
+    let Some((membrane, has_surrogate)) = fire else {
+        let title = format!("neuron `{}` is measured, and does not fire", population.neuron);
+        cx.report(Code::E0309, span, title)
+            .at("there is no threshold")
+            .help("give the value: `spike_propagation(theta = 1)`");
+        return Some(poison(span));
+    };
+    if fact == NeuronFact::SurrogateMean && !has_surrogate {
+        let title = format!("`{name}` of neuron `{}`, which has no surrogate", population.neuron);
+        cx.report(Code::E0309, span, title)
+            .at("nothing stands for the derivative of its spikes")
+            .help("add one: `fire v >= theta with atan`");
+        return Some(poison(span));
+    }
+    let port_unit = population.ports.get(port).map_or(Unit::NONE, |port| port.unit);
+    let unit = fact.unit(membrane, port_unit).unwrap_or_default();
+    Some(leaf(ExprKind::Neuron(pop, port, fact), unit, span))
+}
+
+/// Nodes and weights of Gauss and Legendre's formula of order 4 (8 points would gain nothing at this width), on [-1, 1].
+const NODES: [(f64, f64); 4] = [
+    (-0.861_136_311_594_052_6, 0.347_854_845_137_453_85),
+    (-0.339_981_043_584_856_26, 0.652_145_154_862_546_2),
+    (0.339_981_043_584_856_26, 0.652_145_154_862_546_2),
+    (0.861_136_311_594_052_6, 0.347_854_845_137_453_85),
+];
+/// Panels on each unit: kinks at halves, quarters, … lie between panels.
+const PANELS: i32 = 256;
+/// Beyond so many standard deviations nothing counts.
+const REACH: i32 = 12;
+
+/// The mean of the square of an expression of a local that is normal with std `sigma`. Gauss and Hermite's formula would do badly for narrow or
+/// oscillating functions.
+fn gauss(value: &Expr, local: LocalId, sigma: f64) -> Option<f64> {
+    let half = 0.5 / f64::from(PANELS);
+    let mut sum = 0.0;
+    for panel in -REACH * PANELS..REACH * PANELS {
+        let middle = f64::from(panel) / f64::from(PANELS) + half;
+        for (node, weight) in NODES {
+            let u = middle + half * node;
+            let f = constant::eval_in(value, None, &mut vec![(local, Some(sigma * u))])?;
+            sum += weight * half * f * f * (-u * u / 2.0).exp();
+        }
+    }
+    Some(sum / (2.0 * std::f64::consts::PI).sqrt())
+}

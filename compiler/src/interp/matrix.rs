@@ -1,0 +1,298 @@
+//! Functions of whole matrices, for initializers: orthonormal factor, singular values, spectral radius, rank, order. In f64 with
+//! `+ - * /` and square roots in a fixed order, so that every machine gets the same bits. Weights only, never activity.
+
+/// A matrix, row by row.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Matrix {
+    /// Rows: receiving neurons.
+    pub rows: usize,
+    /// Columns: sending neurons.
+    pub cols: usize,
+    /// `rows * cols` elements.
+    pub data: Vec<f64>,
+}
+
+impl Matrix {
+    /// Each element from its row and column.
+    pub fn from_fn(rows: usize, cols: usize, mut element: impl FnMut(usize, usize) -> f64) -> Matrix {
+        let mut data = Vec::with_capacity(rows * cols);
+        for i in 0..rows {
+            data.extend((0..cols).map(|j| element(i, j)));
+        }
+        Matrix { rows, cols, data }
+    }
+
+    /// An element.
+    pub fn at(&self, i: usize, j: usize) -> f64 {
+        self.data[i * self.cols + j]
+    }
+
+    fn row(&self, i: usize) -> &[f64] {
+        &self.data[i * self.cols..(i + 1) * self.cols]
+    }
+
+    /// Rows for columns.
+    pub fn transposed(&self) -> Matrix {
+        Matrix::from_fn(self.cols, self.rows, |i, j| self.at(j, i))
+    }
+
+    /// `self * other`
+    fn times(&self, other: &Matrix) -> Matrix {
+        let mut product = Matrix::from_fn(self.rows, other.cols, |_, _| 0.0);
+        for i in 0..self.rows {
+            let sum = &mut product.data[i * other.cols..(i + 1) * other.cols];
+            for (k, a) in self.row(i).iter().enumerate().filter(|(_, a)| **a != 0.0) {
+                sum.iter_mut().zip(other.row(k)).for_each(|(s, b)| *s += a * b);
+            }
+        }
+        product
+    }
+
+    /// Square root of the sum of squares.
+    fn norm(&self) -> f64 {
+        dot(&self.data, &self.data).sqrt()
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
+}
+
+/// `a += factor * b`
+fn add_scaled(a: &mut [f64], factor: f64, b: &[f64]) {
+    a.iter_mut().zip(b).for_each(|(x, y)| *x += factor * y);
+}
+
+/// The orthonormal factor of `a = Q R` by Householder's reflections, columns with the sign that makes the diagonal of R positive: of a
+/// Gaussian matrix it is uniform over all (Mezzadri 2007). With more columns than rows, of the transposed matrix: the rows are orthonormal.
+pub fn orthonormal(a: &Matrix) -> Matrix {
+    if a.rows < a.cols {
+        return orthonormal(&a.transposed()).transposed();
+    }
+    // Columns as rows, so that each lies in one piece.
+    let mut columns = a.transposed();
+    let (m, n) = (a.rows, a.cols);
+    let mut reflectors: Vec<Vec<f64>> = Vec::with_capacity(n);
+    let mut signs = Vec::with_capacity(n);
+    for k in 0..n {
+        let mut v = columns.data[k * m + k..(k + 1) * m].to_vec();
+        let norm = dot(&v, &v).sqrt();
+        let first = v[0];
+        // R's diagonal is -sign(first) * norm.
+        signs.push(if first > 0.0 { -1.0 } else { 1.0 });
+        v[0] += if first > 0.0 { norm } else { -norm };
+        let length = dot(&v, &v).sqrt();
+        if length > 0.0 {
+            v.iter_mut().for_each(|x| *x /= length);
+        }
+        for j in k..n {
+            let column = &mut columns.data[j * m + k..(j + 1) * m];
+            let along = dot(&v, column);
+            add_scaled(column, -2.0 * along, &v);
+        }
+        reflectors.push(v);
+    }
+    let mut q = Matrix::from_fn(n, m, |j, i| if i == j { signs[j] } else { 0.0 });
+    for (k, v) in reflectors.iter().enumerate().rev() {
+        for j in 0..n {
+            let column = &mut q.data[j * m + k..(j + 1) * m];
+            let along = dot(v, column);
+            add_scaled(column, -2.0 * along, v);
+        }
+    }
+    q.transposed()
+}
+
+/// Singular values, largest first, and the rows `v` of `a = U S V` for a matrix that is not taller than wide: rows of `S V`.
+struct Svd {
+    values: Vec<f64>,
+    left: Matrix,
+    scaled: Matrix,
+}
+
+/// Hestenes 1958: rows are rotated in pairs until all are orthogonal; `a = left * scaled`, `left` orthogonal.
+fn svd(a: &Matrix) -> Svd {
+    let (n, width) = (a.rows, a.cols);
+    let mut scaled = a.clone();
+    let mut left = Matrix::from_fn(n, n, |i, j| f64::from(u8::from(i == j)));
+    for _ in 0..60 {
+        let mut rotated = false;
+        for p in 0..n {
+            for q in p + 1..n {
+                rotated |= rotate(&mut scaled, &mut left, p, q, width);
+            }
+        }
+        if !rotated {
+            break;
+        }
+    }
+    let norms: Vec<f64> = (0..n).map(|i| dot(scaled.row(i), scaled.row(i)).sqrt()).collect();
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by(|a, b| norms[*b].total_cmp(&norms[*a]).then(a.cmp(b)));
+    Svd {
+        values: order.iter().map(|i| norms[*i]).collect(),
+        left: Matrix::from_fn(n, n, |i, j| left.at(order[j], i)),
+        scaled: Matrix::from_fn(n, width, |i, j| scaled.at(order[i], j)),
+    }
+}
+
+/// Makes two rows orthogonal; `left` (its rows are columns of the factor) turns along. Whether there was anything to do.
+fn rotate(scaled: &mut Matrix, left: &mut Matrix, p: usize, q: usize, width: usize) -> bool {
+    let (head, tail) = scaled.data.split_at_mut(q * width);
+    let (x, y) = (&mut head[p * width..(p + 1) * width], &mut tail[..width]);
+    let (a, b, c) = (dot(x, x), dot(y, y), dot(x, y));
+    if c == 0.0 || c.abs() <= 1e-15 * (a * b).sqrt() {
+        return false;
+    }
+    let zeta = (b - a) / (2.0 * c);
+    let t = if zeta >= 0.0 { 1.0 } else { -1.0 } / (zeta.abs() + (1.0 + zeta * zeta).sqrt());
+    let cos = 1.0 / (1.0 + t * t).sqrt();
+    let sin = cos * t;
+    turn(x, y, cos, sin);
+    let n = left.cols;
+    let (head, tail) = left.data.split_at_mut(q * n);
+    turn(&mut head[p * n..(p + 1) * n], &mut tail[..n], cos, sin);
+    true
+}
+
+fn turn(x: &mut [f64], y: &mut [f64], cos: f64, sin: f64) {
+    for (x, y) in x.iter_mut().zip(y) {
+        (*x, *y) = (cos * *x - sin * *y, sin * *x + cos * *y);
+    }
+}
+
+/// All singular values, largest first.
+pub fn singular_values(a: &Matrix) -> Vec<f64> {
+    if a.rows > a.cols { svd(&a.transposed()).values } else { svd(a).values }
+}
+
+/// The nearest matrix of rank `r` or less (Eckart & Young 1936).
+pub fn low_rank(a: &Matrix, r: usize) -> Matrix {
+    if a.rows > a.cols {
+        return low_rank(&a.transposed(), r).transposed();
+    }
+    let Svd { left, scaled, .. } = svd(a);
+    let r = r.min(a.rows);
+    let left = Matrix::from_fn(a.rows, r, |i, k| left.at(i, k));
+    left.times(&Matrix::from_fn(r, a.cols, |k, j| scaled.at(k, j)))
+}
+
+/// The largest absolute eigenvalue of a square matrix, as the growth of its powers (Gelfand 1941): `|a^n|^(1/n)` for n = 2^k up to 2^47. Power
+/// iteration would not do: leading eigenvalues of random matrices are complex.
+pub fn radius(a: &Matrix) -> f64 {
+    let mut power = a.clone();
+    let (mut norms, mut before) = (Vec::new(), f64::INFINITY);
+    for _ in 0..48 {
+        let norm = power.norm();
+        if norm == 0.0 || !norm.is_finite() {
+            return norm;
+        }
+        norms.push(norm);
+        // The norm of a^n is norms[0]^n norms[1]^(n/2) norms[2]^(n/4) …
+        let estimate = norms.iter().rev().fold(1.0, |root: f64, norm| root.sqrt() * norm);
+        if (estimate - before).abs() <= 1e-13 * estimate {
+            break;
+        }
+        before = estimate;
+        power.data.iter_mut().for_each(|x| *x /= norm);
+        power = power.times(&power);
+    }
+    before
+}
+
+/// The place of each element among those of its row, 0 for the smallest; equal ones in their order.
+pub fn order_in_rows(a: &Matrix) -> Matrix {
+    let mut result = a.clone();
+    for i in 0..a.rows {
+        let row = a.row(i);
+        let mut order: Vec<usize> = (0..a.cols).collect();
+        order.sort_by(|x, y| row[*x].total_cmp(&row[*y]).then(x.cmp(y)));
+        for (place, j) in order.into_iter().enumerate() {
+            result.data[i * a.cols + j] = place as f64;
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers that look random.
+    fn sample(rows: usize, cols: usize) -> Matrix {
+        let mut x = 12345u64;
+        Matrix::from_fn(rows, cols, |_, _| {
+            x = snn_runtime::rng::mix(x);
+            (x >> 11) as f64 / (1u64 << 53) as f64 - 0.5
+        })
+    }
+
+    fn distance(a: &Matrix, b: &Matrix) -> f64 {
+        a.data.iter().zip(&b.data).fold(0.0, |worst, (x, y)| f64::max(worst, (x - y).abs()))
+    }
+
+    fn identity(n: usize) -> Matrix {
+        Matrix::from_fn(n, n, |i, j| f64::from(u8::from(i == j)))
+    }
+
+    #[test]
+    fn orthonormal_columns_span_those_of_the_matrix() {
+        for (m, n) in [(5, 5), (7, 3), (1, 1), (64, 40)] {
+            let a = sample(m, n);
+            let q = orthonormal(&a);
+            assert!(distance(&q.transposed().times(&q), &identity(n)) < 1e-13);
+            // R is upper triangular with a positive diagonal, and Q R is the matrix.
+            let r = q.transposed().times(&a);
+            assert!(distance(&q.times(&r), &a) < 1e-13);
+            for i in 0..n {
+                assert!(r.at(i, i) > 0.0);
+                assert!((0..i).all(|j| r.at(i, j).abs() < 1e-13));
+            }
+        }
+        let wide = orthonormal(&sample(3, 7));
+        assert!(distance(&wide.times(&wide.transposed()), &identity(3)) < 1e-13);
+    }
+
+    #[test]
+    fn orthonormal_of_a_zero_column_is_finite() {
+        let a = Matrix::from_fn(3, 2, |i, j| if j == 0 { 0.0 } else { i as f64 });
+        assert!(orthonormal(&a).data.iter().all(|x| x.is_finite()));
+    }
+
+    #[test]
+    fn singular_values_are_those_of_known_matrices() {
+        let a = Matrix { rows: 2, cols: 2, data: vec![3.0, 0.0, 4.0, 5.0] };
+        let known = [45f64.sqrt(), 5f64.sqrt()];
+        singular_values(&a).iter().zip(known).for_each(|(x, y)| assert!((x - y).abs() < 1e-12));
+        let b = sample(9, 4);
+        let squares: f64 = singular_values(&b).iter().map(|s| s * s).sum();
+        assert!((squares - b.norm() * b.norm()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn low_rank_keeps_the_largest_singular_values() {
+        for a in [sample(6, 9), sample(9, 6)] {
+            let (all, kept) = (singular_values(&a), singular_values(&low_rank(&a, 2)));
+            assert!((0..2).all(|k| (all[k] - kept[k]).abs() < 1e-12) && kept[2] < 1e-12);
+            assert!(distance(&low_rank(&a, 6), &a) < 1e-12);
+        }
+    }
+
+    #[test]
+    fn radius_is_that_of_known_matrices() {
+        let check = |n: usize, data: &[f64], expected: f64| {
+            let found = radius(&Matrix { rows: n, cols: n, data: data.to_vec() });
+            assert!((found - expected).abs() <= 1e-9 * expected, "{found}, not {expected}");
+        };
+        check(2, &[0.0, -2.0, 2.0, 0.0], 2.0);
+        check(2, &[3.0, 1.0, 0.0, 3.0], 3.0);
+        check(3, &[0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0], 0.0);
+        check(2, &[1.0, 2.0, 3.0, 4.0], (5.0 + 33f64.sqrt()) / 2.0);
+    }
+
+    #[test]
+    fn order_counts_from_the_smallest() {
+        let a = Matrix { rows: 2, cols: 3, data: vec![0.3, 0.1, 0.2, 5.0, 5.0, -1.0] };
+        assert_eq!(order_in_rows(&a).data, [2.0, 0.0, 1.0, 1.0, 2.0, 0.0]);
+    }
+}
