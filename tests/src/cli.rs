@@ -28,6 +28,7 @@ pub fn trials() -> Vec<Trial> {
         plain("cli: a full disk is an error", full_disk),
         plain("cli: an early interruption ends with a message", interruption),
         plain("cli: divergence names the population", divergence),
+        plain("cli: first values that are not finite are an error", first_values_are_finite),
         plain("cli: evaluation needs weights", evaluation_needs_weights),
         plain("cli: records are written", records),
         plain("cli: failing tests fail", failing_tests),
@@ -360,6 +361,25 @@ fn divergence() -> Result<(), String> {
     let file = folder.file("net.snn", format!("{neuron}{exploding}"))?;
     let ran = snnc(&["train", &file])?.fails_with("E0907")?;
     ensure(ran.err.contains("h.v") && ran.err.contains("step"), || ran.err.clone())
+}
+
+/// An initializer that measures activity where there is none.
+fn first_values_are_finite() -> Result<(), String> {
+    let folder = Folder::new()?;
+    let text = "neuron Deaf { input i   emit 0 * i }
+        model Silent {
+            input x: [64]
+            let h = Deaf[5]
+            let y = Integrator[10]
+            x -> h : dense
+            h -> y : dense(init = by_input(h))
+            output y.v
+        }
+        data digits = std.data.digits(split = 0.8)
+        train Silent on digits { steps 2   epochs 1   loss cross_entropy(mean(y.v)) }";
+    let file = folder.file("silent.snn", text)?;
+    let ran = snnc(&["train", &file])?.fails_with("E0907")?;
+    ensure(ran.err.contains("h->y.weight") && ran.err.contains("by_input"), || ran.err.clone())
 }
 
 fn evaluation_needs_weights() -> Result<(), String> {

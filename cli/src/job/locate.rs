@@ -1,11 +1,11 @@
-//! Where a training that diverged went wrong first: population, value and step.
+//! Where a training that diverged went wrong first: population, value and step; first values that are not finite.
 
 use super::Runner;
 use crate::load::{Failure, at};
 use snn_compiler::diag::Code;
-use snn_compiler::hir::{Expr, ExprKind, Job, JobKind, PopId, Record, TraceRef, Unit};
+use snn_compiler::hir::{Expr, ExprKind, Job, JobKind, Param, PopId, Record, TraceRef, Unit};
 use snn_compiler::pipeline::Purpose;
-use snn_compiler::source::Span;
+use snn_compiler::source::{Sources, Span};
 use snn_runtime::data::Dataset;
 use snn_runtime::engine::{SectionTimes, Weights};
 use snn_runtime::train::evaluate::{INPUT, gather};
@@ -37,6 +37,16 @@ pub fn diverged(
             at(&runner.loaded.sources, Code::E0907, job.span, title, &help)
         }
     }
+}
+
+/// The message of a parameter whose initializer gave numbers that are not finite.
+pub fn not_finite(sources: &Sources, param: &Param) -> Failure {
+    let title = format!("`{}` does not start with finite numbers: `{}`", param.name, param.init.text);
+    let help = match param.init.needs.batch {
+        true => "it reads activity on the first batch: look whether anything arrives there (`snnc inspect`)",
+        false => "look at divisions, roots and logarithms of the initializer",
+    };
+    at(sources, Code::E0907, param.span, title, help)
 }
 
 /// Name, step and declaration of the first state that is not finite, on the batch and the weights before it.

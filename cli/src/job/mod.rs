@@ -254,6 +254,9 @@ impl<'a> Runner<'a> {
             } else {
                 pipeline::first_values(model, id, env, job.seed, None)
             };
+            if !values.iter().all(|value| value.is_finite()) {
+                return Err(locate::not_finite(&self.loaded.sources, &model.params[id.idx()]));
+            }
             weights.param_mut(ready.engine.program(), id.idx()).copy_from_slice(&values);
         }
         Ok(false)

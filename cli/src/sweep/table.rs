@@ -19,6 +19,11 @@ pub fn is_detail(name: &str) -> bool {
     name.contains("confusion.")
 }
 
+/// Whether a metric has a column: one for each layer would make the table wider than any screen.
+fn has_column(name: &str) -> bool {
+    !is_detail(name) && !["rate.", "rate_hz."].iter().any(|of| name.contains(of))
+}
+
 /// The value of a metric in a run. Cells of confusion that a run does not name are 0.
 fn value(metrics: &[(String, f64)], name: &str) -> Option<f64> {
     let known = metrics.iter().find(|(n, _)| n == name).map(|(_, value)| *value);
@@ -99,8 +104,8 @@ pub fn text(results: &Results) -> String {
         let first = values.next();
         values.any(|v| Some(v) != first)
     };
-    let shown: Vec<&str> = all.iter().filter(|n| !is_detail(n)).filter(varies).copied().collect();
-    let shown = if shown.is_empty() { all.into_iter().filter(|n| !is_detail(n)).collect() } else { shown };
+    let shown: Vec<&str> = all.iter().filter(|n| has_column(n)).filter(varies).copied().collect();
+    let shown = if shown.is_empty() { all.into_iter().filter(|n| has_column(n)).collect() } else { shown };
     let rows = results.grid.combinations().len();
     let mut lines = vec![header(results, &shown)];
     for at in 0..rows {

@@ -22,6 +22,7 @@ pub(super) trait Vector {
     ///
     /// # Safety
     /// As [`Vector::sum`].
+    #[inline(always)]
     unsafe fn sums<const TILES: usize>(
         c: *mut f32,
         accumulate: bool,
@@ -46,6 +47,7 @@ pub(super) trait Vector {
     ///
     /// # Safety
     /// As [`Vector::weighted_sum`].
+    #[inline(always)]
     unsafe fn weighted_sums<const TILES: usize>(
         c: *mut f32,
         accumulate: bool,
