@@ -1,5 +1,7 @@
 //! Measures of a matrix of weights: moments, spectral norm, singular values, effective ranks.
 
+use snn_compiler::interp::matrix::{self, Matrix};
+
 /// Larger matrices (in their smaller direction) get no singular values: these cost the third power of it.
 const SVD_MAX: usize = 1024;
 
@@ -62,7 +64,7 @@ fn spectrum(vectors: Vec<Vec<f64>>) -> Spectrum {
     let norm = spectral_norm(&vectors);
     let squares: f64 = vectors.iter().flatten().map(|v| v * v).sum();
     let stable_rank = if norm > 0.0 { squares / (norm * norm) } else { 0.0 };
-    let entropy_rank = (vectors.len() <= SVD_MAX).then(|| entropy_rank(&singular_values(vectors)));
+    let entropy_rank = (vectors.len() <= SVD_MAX).then(|| entropy_rank(&singular_values(&vectors)));
     Spectrum { norm, stable_rank, entropy_rank }
 }
 
@@ -91,40 +93,10 @@ pub fn spectral_norm(vectors: &[Vec<f64>]) -> f64 {
     norm
 }
 
-/// All singular values, largest first, by one-sided Jacobi rotations (Hestenes 1958): vectors are turned until all are orthogonal.
-pub fn singular_values(mut vectors: Vec<Vec<f64>>) -> Vec<f64> {
-    let n = vectors.len();
-    for _ in 0..60 {
-        let mut turned = false;
-        for p in 0..n {
-            for q in p + 1..n {
-                let (head, tail) = vectors.split_at_mut(q);
-                turned |= turn(&mut head[p], &mut tail[0]);
-            }
-        }
-        if !turned {
-            break;
-        }
-    }
-    let mut values: Vec<f64> = vectors.iter().map(|v| dot(v, v).sqrt()).collect();
-    values.sort_by(|a, b| b.total_cmp(a));
-    values
-}
-
-/// Makes two vectors orthogonal by a rotation; whether there was anything to do.
-fn turn(a: &mut [f64], b: &mut [f64]) -> bool {
-    let (aa, bb, ab) = (dot(a, a), dot(b, b), dot(a, b));
-    if ab.abs() <= 1e-12 * (aa * bb).sqrt() || ab == 0.0 {
-        return false;
-    }
-    let zeta = (bb - aa) / (2.0 * ab);
-    let t = if zeta == 0.0 { 1.0 } else { zeta.signum() / (zeta.abs() + (1.0 + zeta * zeta).sqrt()) };
-    let c = 1.0 / (1.0 + t * t).sqrt();
-    let s = c * t;
-    for (x, y) in a.iter_mut().zip(b.iter_mut()) {
-        (*x, *y) = (c * *x - s * *y, s * *x + c * *y);
-    }
-    true
+/// All singular values, largest first, to about twelve digits.
+fn singular_values(vectors: &[Vec<f64>]) -> Vec<f64> {
+    let width = vectors.first().map_or(0, Vec::len);
+    matrix::singular_values(&Matrix::from_fn(vectors.len(), width, |i, j| vectors[i][j]), 1e-12)
 }
 
 /// `exp(-Σ p ln p)`, `p = σ / Σσ`; 0 for a matrix of zeros.
@@ -160,7 +132,7 @@ mod tests {
     #[test]
     fn known_singular_values_are_found() {
         let sigma = [5.0, 3.0, 3.0, 0.5, 1e-3, 0.0];
-        let found = singular_values(made_of(&sigma, 9));
+        let found = singular_values(&made_of(&sigma, 9));
         for (a, b) in found.iter().zip(&sigma) {
             assert!((a - b).abs() < 1e-12, "{found:?}");
         }
@@ -177,7 +149,7 @@ mod tests {
 
     #[test]
     fn effective_ranks_of_extremes() {
-        let rank = |sigma: &[f64]| entropy_rank(&singular_values(made_of(sigma, 7)));
+        let rank = |sigma: &[f64]| entropy_rank(&singular_values(&made_of(sigma, 7)));
         assert!((rank(&[2.0; 4]) - 4.0).abs() < 1e-9);
         assert!((rank(&[2.0, 0.0, 0.0]) - 1.0).abs() < 1e-6);
         assert_eq!(entropy_rank(&[0.0, 0.0]), 0.0);

@@ -134,7 +134,7 @@ fn too_many(cx: &mut Cx, name: &str, params: &[&'static str], arg: &ast::Arg) {
     message.help(format!("write `{name}({})`", params.join(", ")));
 }
 
-fn unknown_argument(
+pub(super) fn unknown_argument(
     cx: &mut Cx,
     name: &str,
     params: &[&'static str],

@@ -1,7 +1,7 @@
 //! `normalise` and `batch_norm`: their arguments, and the tensors that they own. What they compute is in `lower::norm`.
 
+use super::builtin;
 use super::context::{Cx, Draw, is_poison, number, poison};
-use super::declare::list;
 use super::scope::{Place, Scope};
 use super::{expr, init, pointwise, support, unit};
 use crate::ast;
@@ -100,7 +100,7 @@ fn arguments<'a>(
             None => {
                 failed = true;
                 match &arg.name {
-                    Some(word) if unknown => unknown_argument(cx, name, params, word),
+                    Some(word) if unknown => builtin::unknown_argument(cx, name, params, None, word),
                     _ => {
                         cx.report(Code::E0304, arg.value.span, format!("too many arguments for `{name}`"))
                             .at("one too many")
@@ -117,16 +117,6 @@ fn arguments<'a>(
         failed = true;
     }
     (!failed).then_some(given)
-}
-
-fn unknown_argument(cx: &mut Cx, name: &str, params: &[&'static str], word: &ast::Ident) {
-    let near = closest(&word.text, params.iter().copied());
-    let message = cx.report(Code::E0205, word.span, format!("`{name}` has no parameter `{}`", word.text));
-    message.at("unknown parameter");
-    match near {
-        Some(near) => message.help(format!("did you mean `{near}`?")),
-        None => message.help(format!("it has {}", list(params.iter().copied()))),
-    };
 }
 
 /// What is said by words and constants.

@@ -103,45 +103,52 @@ pub fn orthonormal(a: &Matrix) -> Matrix {
     q.transposed()
 }
 
-/// Singular values, largest first, and the rows `v` of `a = U S V` for a matrix that is not taller than wide: rows of `S V`.
+/// `U` and the rows of `S V` of `a = U S V` for a matrix that is not taller than wide, those of the largest singular values first.
 struct Svd {
-    values: Vec<f64>,
     left: Matrix,
     scaled: Matrix,
 }
 
-/// Hestenes 1958: rows are rotated in pairs until all are orthogonal; `a = left * scaled`, `left` orthogonal.
-fn svd(a: &Matrix) -> Svd {
-    let (n, width) = (a.rows, a.cols);
-    let mut scaled = a.clone();
-    let mut left = Matrix::from_fn(n, n, |i, j| f64::from(u8::from(i == j)));
+/// Cosine of two rows below which they count as orthogonal: as exact as doubles are.
+pub const EXACT: f64 = 1e-15;
+
+/// Hestenes 1958: rows are rotated in pairs until all are orthogonal; `left`, which has as many rows, turns along.
+fn orthogonalise(scaled: &mut Matrix, left: &mut Matrix, tolerance: f64) {
     for _ in 0..60 {
         let mut rotated = false;
-        for p in 0..n {
-            for q in p + 1..n {
-                rotated |= rotate(&mut scaled, &mut left, p, q, width);
+        for p in 0..scaled.rows {
+            for q in p + 1..scaled.rows {
+                rotated |= rotate(scaled, left, (p, q), tolerance);
             }
         }
         if !rotated {
             break;
         }
     }
-    let norms: Vec<f64> = (0..n).map(|i| dot(scaled.row(i), scaled.row(i)).sqrt()).collect();
+}
+
+/// `a = left * scaled`, `left` orthogonal.
+fn svd(a: &Matrix) -> Svd {
+    let (n, width) = (a.rows, a.cols);
+    let mut scaled = a.clone();
+    let mut left = Matrix::from_fn(n, n, |i, j| f64::from(u8::from(i == j)));
+    orthogonalise(&mut scaled, &mut left, EXACT);
+    let norms = norms_of_rows(&scaled);
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by(|a, b| norms[*b].total_cmp(&norms[*a]).then(a.cmp(b)));
     Svd {
-        values: order.iter().map(|i| norms[*i]).collect(),
         left: Matrix::from_fn(n, n, |i, j| left.at(order[j], i)),
         scaled: Matrix::from_fn(n, width, |i, j| scaled.at(order[i], j)),
     }
 }
 
 /// Makes two rows orthogonal; `left` (its rows are columns of the factor) turns along. Whether there was anything to do.
-fn rotate(scaled: &mut Matrix, left: &mut Matrix, p: usize, q: usize, width: usize) -> bool {
+fn rotate(scaled: &mut Matrix, left: &mut Matrix, (p, q): (usize, usize), tolerance: f64) -> bool {
+    let width = scaled.cols;
     let (head, tail) = scaled.data.split_at_mut(q * width);
     let (x, y) = (&mut head[p * width..(p + 1) * width], &mut tail[..width]);
     let (a, b, c) = (dot(x, x), dot(y, y), dot(x, y));
-    if c == 0.0 || c.abs() <= 1e-15 * (a * b).sqrt() {
+    if c == 0.0 || c.abs() <= tolerance * (a * b).sqrt() {
         return false;
     }
     let zeta = (b - a) / (2.0 * c);
@@ -161,9 +168,18 @@ fn turn(x: &mut [f64], y: &mut [f64], cos: f64, sin: f64) {
     }
 }
 
-/// All singular values, largest first.
-pub fn singular_values(a: &Matrix) -> Vec<f64> {
-    if a.rows > a.cols { svd(&a.transposed()).values } else { svd(a).values }
+fn norms_of_rows(a: &Matrix) -> Vec<f64> {
+    (0..a.rows).map(|i| dot(a.row(i), a.row(i)).sqrt()).collect()
+}
+
+/// All singular values, largest first. Singular vectors are orthogonal up to `tolerance` ([`EXACT`], or more for a faster answer).
+pub fn singular_values(a: &Matrix, tolerance: f64) -> Vec<f64> {
+    let mut scaled = if a.rows > a.cols { a.transposed() } else { a.clone() };
+    let mut no_left = Matrix { rows: scaled.rows, cols: 0, data: Vec::new() };
+    orthogonalise(&mut scaled, &mut no_left, tolerance);
+    let mut values = norms_of_rows(&scaled);
+    values.sort_by(|a, b| b.total_cmp(a));
+    values
 }
 
 /// The nearest matrix of rank `r` or less (Eckart & Young 1936).
@@ -263,16 +279,16 @@ mod tests {
     fn singular_values_are_those_of_known_matrices() {
         let a = Matrix { rows: 2, cols: 2, data: vec![3.0, 0.0, 4.0, 5.0] };
         let known = [45f64.sqrt(), 5f64.sqrt()];
-        singular_values(&a).iter().zip(known).for_each(|(x, y)| assert!((x - y).abs() < 1e-12));
+        singular_values(&a, EXACT).iter().zip(known).for_each(|(x, y)| assert!((x - y).abs() < 1e-12));
         let b = sample(9, 4);
-        let squares: f64 = singular_values(&b).iter().map(|s| s * s).sum();
+        let squares: f64 = singular_values(&b, EXACT).iter().map(|s| s * s).sum();
         assert!((squares - b.norm() * b.norm()).abs() < 1e-12);
     }
 
     #[test]
     fn low_rank_keeps_the_largest_singular_values() {
         for a in [sample(6, 9), sample(9, 6)] {
-            let (all, kept) = (singular_values(&a), singular_values(&low_rank(&a, 2)));
+            let (all, kept) = (singular_values(&a, EXACT), singular_values(&low_rank(&a, 2), EXACT));
             assert!((0..2).all(|k| (all[k] - kept[k]).abs() < 1e-12) && kept[2] < 1e-12);
             assert!(distance(&low_rank(&a, 6), &a) < 1e-12);
         }

@@ -112,7 +112,7 @@ impl<'a, 'n> InitScope<'a, 'n> {
             MatrixOp::OrderOfInputs => matrix::order_in_rows(&a),
             MatrixOp::OrderOfOutputs => matrix::order_in_rows(&a.transposed()).transposed(),
             MatrixOp::SingularValues => {
-                let values = matrix::singular_values(&a);
+                let values = matrix::singular_values(&a, matrix::EXACT);
                 let shape = [values.len()];
                 return self.tensor(values, &shape);
             }

@@ -3,27 +3,13 @@
 //! A mean is over all elements of a window, with the padding as zeros; a maximum is over the elements inside of the image, and its gradient
 //! goes to the first of the largest ones.
 
+use super::conv::ConvFn;
 use crate::windows::Windows;
 
 /// `(part, rows, windows…, a, a_rs, b, b_rs, c, c_rs)`, for each of `rows` rows, which lie `…_rs` floats apart. Part 0: C is the means
 /// of image A; part 1: C is the image that means A pass back; part 2: C is the maxima of image A; part 3: C is the image
 /// that maxima of image A pass back for gradients B.
-pub type PoolFn = unsafe extern "C" fn(
-    u64,
-    u64,
-    u64,
-    u64,
-    u64,
-    u64,
-    u64,
-    u64,
-    *const f32,
-    i64,
-    *const f32,
-    i64,
-    *mut f32,
-    i64,
-);
+pub type PoolFn = ConvFn;
 
 /// Pooling.
 ///

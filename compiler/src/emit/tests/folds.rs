@@ -96,19 +96,15 @@ fn weight_gradients_agree() {
     }
 }
 
+/// Two groups, steps of their own along each axis, padding.
+const WINDOWS: Windows =
+    Windows { channels: [2, 4], size: [3, 4], kernel: [2, 3], stride: [1, 2], padding: [1, 1], groups: 2 };
+
 #[test]
 fn windows_agree() {
-    let plain = Windows {
-        channels: [2, 4],
-        size: [3, 4],
-        kernel: [2, 3],
-        stride: [1, 2],
-        padding: [1, 1],
-        groups: 2,
-    };
     for over in [
-        plain,
-        Windows { channels: [2, 3], kernel: [1, 1], stride: [1, 1], padding: [0, 0], groups: 1, ..plain },
+        WINDOWS,
+        Windows { channels: [2, 3], kernel: [1, 1], stride: [1, 1], padding: [0, 0], groups: 1, ..WINDOWS },
     ] {
         let pooled = Windows { channels: [2, 2], groups: 2, ..over };
         let mut net = net(3, 2, 2);
@@ -135,14 +131,7 @@ fn windows_agree() {
 
 #[test]
 fn gradients_of_windows_agree() {
-    let over = Windows {
-        channels: [2, 4],
-        size: [3, 4],
-        kernel: [2, 3],
-        stride: [1, 2],
-        padding: [1, 1],
-        groups: 2,
-    };
+    let over = WINDOWS;
     let pooled = Windows { channels: [2, 2], ..over };
     for (x_axes, d_axes) in [("tb", "tb"), ("b", "tb"), ("tb", "b"), ("b", "b")] {
         let mut net = net(4, 3, 2);
