@@ -5,6 +5,7 @@
 //! for each tap and adds those sums in ascending order of taps, an adjoint to the weights adds row after row and window after
 //! window. All start from 0, and the padding is multiplied as the zeros that it is.
 
+use super::direct;
 use super::matmul::{self, Product};
 use crate::windows::Windows;
 use std::cell::RefCell;
@@ -38,7 +39,8 @@ const COLUMNS: usize = 256;
 /// Floats that a thread holds from call to call: patches and results of some images.
 pub fn scratch_floats(over: &Windows) -> usize {
     let columns = over.positions().max(COLUMNS);
-    (over.taps() + over.channels[1] / over.groups) * columns
+    let patches = (over.taps() + over.channels[1] / over.groups) * columns;
+    patches.max(direct::scratch_floats(over))
 }
 
 thread_local! {
@@ -46,7 +48,7 @@ thread_local! {
 }
 
 macro_rules! entry {
-    ($(#[$doc:meta])* $name:ident, $product:expr) => {
+    ($(#[$doc:meta])* $name:ident, $is_fast:literal) => {
         $(#[$doc])*
         #[allow(clippy::too_many_arguments)]
         pub unsafe extern "C" fn $name(
@@ -68,9 +70,13 @@ macro_rules! entry {
             let over = Windows::unpacked([channels, size, kernel, stride, padding, groups]);
             let rows = Rows { rows: rows as usize, a: (a, a_rs as isize), b: (b, b_rs as isize), c: (c, c_rs as isize) };
             SCRATCH.with_borrow_mut(|scratch| {
-                let mut conv = Conv { over, scratch, product: $product };
                 // SAFETY: the caller's promise.
                 unsafe {
+                    if $is_fast && without_patches(&over, part, rows, &mut scratch.direct) {
+                        return;
+                    }
+                    let product = if $is_fast { fast } else { matmul::ordered };
+                    let mut conv = Conv { over, scratch, product };
                     match part {
                         0 => conv.forward(rows),
                         1 => conv.back_to_image(rows),
@@ -87,7 +93,7 @@ entry! {
     ///
     /// # Safety
     /// A, B and C cover the rows of what [`ConvFn`] says they are; C is written by nobody else and overlaps neither A nor B.
-    snn_conv_fast, fast
+    snn_conv_fast, true
 }
 
 entry! {
@@ -95,7 +101,29 @@ entry! {
     ///
     /// # Safety
     /// As [`snn_conv_fast`].
-    snn_conv_strict, matmul::ordered
+    snn_conv_strict, false
+}
+
+/// Does `part` if this machine and the windows allow it.
+///
+/// # Safety
+/// As [`snn_conv_fast`].
+unsafe fn without_patches(over: &Windows, part: u64, rows: Rows, scratch: &mut direct::Scratch) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if direct::can(over, part) {
+        // SAFETY: the features are there; the rest is the caller's promise.
+        unsafe {
+            if is_x86_feature_detected!("avx512f") {
+                direct::avx512(over, part, rows, scratch);
+                return true;
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                direct::avx2(over, part, rows, scratch);
+                return true;
+            }
+        }
+    }
+    false
 }
 
 /// A product in any order of sums.
@@ -109,11 +137,11 @@ unsafe fn fast(p: &Product) {
 
 /// Rows of images and results, with floats from row to row.
 #[derive(Clone, Copy)]
-struct Rows {
-    rows: usize,
-    a: (*const f32, isize),
-    b: (*const f32, isize),
-    c: (*mut f32, isize),
+pub(super) struct Rows {
+    pub rows: usize,
+    pub a: (*const f32, isize),
+    pub b: (*const f32, isize),
+    pub c: (*mut f32, isize),
 }
 
 /// What lasts from call to call.
@@ -123,6 +151,7 @@ struct Scratch {
     patches: Vec<f32>,
     /// Results of some images in the same order of columns: a row for each channel.
     results: Vec<f32>,
+    direct: direct::Scratch,
 }
 
 struct Conv<'a> {
@@ -375,126 +404,4 @@ fn each_line(over: &Windows, mut f: impl FnMut(usize, usize, Option<Line>)) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::reference;
-    use super::*;
-
-    fn numbers(len: usize, seed: u64) -> Vec<f32> {
-        let mut row = vec![0.0; len];
-        crate::rng::gaussian_row(&mut row, 7, seed, 0, 0);
-        row
-    }
-
-    const SHAPES: [Windows; 6] = [
-        Windows {
-            channels: [1, 4],
-            size: [5, 7],
-            kernel: [3, 3],
-            stride: [1, 1],
-            padding: [1, 1],
-            groups: 1,
-        },
-        Windows {
-            channels: [4, 6],
-            size: [6, 5],
-            kernel: [2, 3],
-            stride: [2, 1],
-            padding: [0, 2],
-            groups: 2,
-        },
-        Windows {
-            channels: [3, 3],
-            size: [1, 9],
-            kernel: [1, 4],
-            stride: [1, 3],
-            padding: [0, 1],
-            groups: 3,
-        },
-        Windows {
-            channels: [8, 16],
-            size: [4, 4],
-            kernel: [1, 1],
-            stride: [1, 1],
-            padding: [0, 0],
-            groups: 2,
-        },
-        Windows {
-            channels: [5, 40],
-            size: [9, 9],
-            kernel: [5, 5],
-            stride: [3, 2],
-            padding: [4, 1],
-            groups: 1,
-        },
-        Windows {
-            channels: [2, 2],
-            size: [3, 3],
-            kernel: [3, 3],
-            stride: [1, 1],
-            padding: [0, 0],
-            groups: 1,
-        },
-    ];
-
-    fn run(conv: ConvFn, part: u64, over: &Windows, rows: usize, [a, b]: [&[f32]; 2], c: &mut [f32]) {
-        let [g0, g1, g2, g3, g4, g5] = over.packed();
-        let (wide, narrow) = (over.width_in() as i64, over.width_out() as i64);
-        let [a_rs, b_rs, c_rs] = [[wide, 0, narrow], [narrow, 0, wide], [wide, narrow, 0]][part as usize];
-        // SAFETY: the slices have the rows.
-        unsafe {
-            conv(
-                part,
-                rows as u64,
-                g0,
-                g1,
-                g2,
-                g3,
-                g4,
-                g5,
-                a.as_ptr(),
-                a_rs,
-                b.as_ptr(),
-                b_rs,
-                c.as_mut_ptr(),
-                c_rs,
-            )
-        }
-    }
-
-    #[track_caller]
-    fn same(conv: ConvFn, got: &[f32], expected: &[f32]) {
-        let is_strict = conv as usize == snn_conv_strict as *const () as usize;
-        for (got, expected) in got.iter().zip(expected) {
-            match is_strict {
-                true => assert_eq!(got.to_bits(), expected.to_bits()),
-                false => {
-                    assert!((got - expected).abs() <= 1e-4 * expected.abs().max(1.0), "{got} {expected}")
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn parts_are_what_they_are_defined_as() {
-        // Small images are done several at once, and the last ones are fewer.
-        let rows = 19;
-        for (at, over) in SHAPES.iter().enumerate() {
-            assert!(over.is_valid());
-            let seed = 10 * at as u64;
-            let x = numbers(rows * over.width_in(), seed);
-            let w = numbers(over.taps() * over.channels[1], seed + 1);
-            let d = numbers(rows * over.width_out(), seed + 2);
-            for conv in [snn_conv_fast as ConvFn, snn_conv_strict] {
-                let mut y = vec![f32::NAN; d.len()];
-                run(conv, 0, over, rows, [&x, &w], &mut y);
-                same(conv, &y, &reference::conv(over, rows, &x, &w));
-                let mut dx = vec![f32::NAN; x.len()];
-                run(conv, 1, over, rows, [&d, &w], &mut dx);
-                same(conv, &dx, &reference::conv_to_image(over, rows, &d, &w));
-                let mut dw = vec![f32::NAN; w.len()];
-                run(conv, 2, over, rows, [&x, &d], &mut dw);
-                same(conv, &dw, &reference::conv_to_weights(over, rows, &x, &d));
-            }
-        }
-    }
-}
+mod tests;

@@ -5,6 +5,8 @@
 
 pub mod bits;
 pub mod conv;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+mod direct;
 mod events;
 pub mod functions;
 pub mod laps;
@@ -12,6 +14,8 @@ pub mod matmul;
 pub mod pool;
 pub mod random;
 pub mod reference;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+mod registers;
 pub mod roofline;
 pub mod shards;
 pub mod spikes;

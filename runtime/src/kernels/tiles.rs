@@ -6,9 +6,10 @@
 
 use super::events;
 use super::matmul::{self, Product};
-use super::spikes::prefetch;
 #[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::*;
+use super::registers::{Avx2, Avx512, Registers, To, groups};
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{_MM_TRANSPOSE4_PS, _mm_loadu_ps, _mm_storeu_ps};
 
 /// Columns of a tile.
 pub(super) const TILE: usize = 32;
@@ -213,119 +214,57 @@ unsafe fn dense(p: &Product, tiles: *const f32) {
     }
 }
 
-/// Sums of `$most` rows at most in registers, `$vectors` of `$lanes` columns each.
-macro_rules! dense_in {
-    ($name:ident, $features:literal, $vector:ty, $lanes:literal, $most:literal, [$($rows:literal)*],
-     $load:path, $store:path, $splat:path, $fma:path, $add:path, $zero:path) => {
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = $features)]
-        unsafe fn $name(p: &Product, tiles: *const f32) {
-            #[inline(always)]
-            unsafe fn rows<const R: usize, const V: usize, const TURNED: bool>(
-                p: &Product,
-                (i, k0, j): (usize, usize, usize),
-                tile: *const f32,
-                depth: usize,
-                width: usize,
-            ) {
-                // SAFETY: rows `i .. i + R` of A and C, columns `j .. j + width` of C, `depth` rows of the tile.
+/// The product in blocks of registers: a part of a tile that the first-level cache holds with all rows of A, part after part.
+///
+/// # Safety
+/// As [`snn_matmul_tiled_fast`], and the machine has the vectors; columns or rows of A are adjacent.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn dense_in<R: Registers>(p: &Product, tiles: *const f32) {
+    let mut k0 = 0;
+    loop {
+        let depth = DEPTH.min(p.k - k0);
+        for j in (0..p.n).step_by(R::COLUMNS) {
+            let tile = tiles.wrapping_add((j / TILE * p.k + k0) * TILE + j % TILE);
+            let right = |l: usize| tile.wrapping_add(l * TILE);
+            for (i, rows) in groups(p.m, R::ROWS) {
+                let a = p.a.wrapping_offset(i as isize * p.a_rs + k0 as isize * p.a_cs);
+                let c = p.c.wrapping_offset(i as isize * p.c_rs + j as isize);
+                let to = To { c, stride: p.c_rs, width: R::COLUMNS.min(p.n - j), accumulate: k0 > 0 };
+                // SAFETY: these rows and columns exist, and so does their place in the tiles.
                 unsafe {
-                    let first = p.a.offset(i as isize * p.a_rs + k0 as isize * p.a_cs);
-                    let a: [*const f32; R] = std::array::from_fn(|r| first.wrapping_offset(r as isize * p.a_rs));
-                    // C is asked for while sums are made.
-                    for r in 0..R {
-                        let c = p.c.wrapping_offset((i + r) as isize * p.c_rs + j as isize);
-                        prefetch::<_MM_HINT_ET0>(c, V * $lanes);
+                    if p.a_cs == 1 {
+                        let left =
+                            |l: usize, r: usize| a.wrapping_offset(r as isize * p.a_rs).wrapping_add(l);
+                        R::block(rows, left, right, depth, to);
+                    } else {
+                        let left =
+                            |l: usize, r: usize| a.wrapping_offset(l as isize * p.a_cs).wrapping_add(r);
+                        R::block(rows, left, right, depth, to);
                     }
-                    let mut sums = [[$zero(); V]; R];
-                    for l in 0..depth {
-                        let b: [$vector; V] = std::array::from_fn(|v| $load(tile.add(l * TILE + $lanes * v)));
-                        for r in 0..R {
-                            let factor = if TURNED { first.offset(l as isize * p.a_cs).add(r) } else { a[r].add(l) };
-                            let factor = $splat(*factor);
-                            for v in 0..V {
-                                sums[r][v] = $fma(factor, b[v], sums[r][v]);
-                            }
-                        }
-                    }
-                    for (r, sums) in sums.iter().enumerate() {
-                        let c = p.c.offset((i + r) as isize * p.c_rs + j as isize);
-                        let mut part = [0.0f32; TILE];
-                        let whole = width == V * $lanes;
-                        let to = if whole { c } else { part.as_mut_ptr() };
-                        if k0 > 0 && !whole {
-                            std::ptr::copy_nonoverlapping(c, to, width);
-                        }
-                        for (v, sum) in sums.iter().enumerate() {
-                            let to = to.add($lanes * v);
-                            $store(to, if k0 > 0 { $add($load(to), *sum) } else { *sum });
-                        }
-                        if !whole {
-                            std::ptr::copy_nonoverlapping(part.as_ptr(), c, width);
-                        }
-                    }
-                }
-            }
-            let of_group = p.m.div_ceil(p.m.div_ceil($most).max(1));
-            let mut k0 = 0;
-            loop {
-                let depth = DEPTH.min(p.k - k0);
-                for j in (0..p.n).step_by(2 * $lanes) {
-                    let width = (2 * $lanes).min(p.n - j);
-                    let mut i = 0;
-                    while i < p.m {
-                        let many = of_group.min(p.m - i);
-                        // SAFETY: these rows and columns exist, and so does their place in the tiles.
-                        unsafe {
-                            let tile = tiles.add((j / TILE * p.k + k0) * TILE + j % TILE);
-                            match (many, width <= $lanes, p.a_cs == 1) {
-                                $(($rows, false, true) => rows::<$rows, 2, false>(p, (i, k0, j), tile, depth, width),
-                                ($rows, true, true) => rows::<$rows, 1, false>(p, (i, k0, j), tile, depth, width),
-                                ($rows, false, false) => rows::<$rows, 2, true>(p, (i, k0, j), tile, depth, width),
-                                ($rows, true, false) => rows::<$rows, 1, true>(p, (i, k0, j), tile, depth, width),)*
-                                _ => unreachable!("groups have no more rows"),
-                            }
-                        }
-                        i += many;
-                    }
-                }
-                k0 += depth;
-                if k0 >= p.k {
-                    break;
                 }
             }
         }
-    };
+        k0 += depth;
+        if k0 >= p.k {
+            break;
+        }
+    }
 }
 
-dense_in!(
-    dense_avx512,
-    "avx512f",
-    __m512,
-    16,
-    14,
-    [1 2 3 4 5 6 7 8 9 10 11 12 13 14],
-    _mm512_loadu_ps,
-    _mm512_storeu_ps,
-    _mm512_set1_ps,
-    _mm512_fmadd_ps,
-    _mm512_add_ps,
-    _mm512_setzero_ps
-);
-dense_in!(
-    dense_avx2,
-    "avx2,fma",
-    __m256,
-    8,
-    6,
-    [1 2 3 4 5 6],
-    _mm256_loadu_ps,
-    _mm256_storeu_ps,
-    _mm256_set1_ps,
-    _mm256_fmadd_ps,
-    _mm256_add_ps,
-    _mm256_setzero_ps
-);
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn dense_avx512(p: &Product, tiles: *const f32) {
+    // SAFETY: the caller's promise.
+    unsafe { dense_in::<Avx512>(p, tiles) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn dense_avx2(p: &Product, tiles: *const f32) {
+    // SAFETY: the caller's promise.
+    unsafe { dense_in::<Avx2>(p, tiles) }
+}
 
 #[cfg(test)]
 mod tests {

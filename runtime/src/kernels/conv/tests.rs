@@ -1,0 +1,120 @@
+//! Convolutions beside the plain reference, in both modes and at every width of vectors.
+
+use super::super::reference;
+use super::*;
+
+fn numbers(len: usize, seed: u64) -> Vec<f32> {
+    let mut row = vec![0.0; len];
+    crate::rng::gaussian_row(&mut row, 7, seed, 0, 0);
+    row
+}
+
+const SHAPES: [Windows; 8] = [
+    Windows { channels: [1, 4], size: [5, 7], kernel: [3, 3], stride: [1, 1], padding: [1, 1], groups: 1 },
+    Windows { channels: [4, 6], size: [6, 5], kernel: [2, 3], stride: [2, 1], padding: [0, 2], groups: 2 },
+    Windows { channels: [3, 3], size: [1, 9], kernel: [1, 4], stride: [1, 3], padding: [0, 1], groups: 3 },
+    Windows { channels: [8, 16], size: [4, 4], kernel: [1, 1], stride: [1, 1], padding: [0, 0], groups: 2 },
+    Windows { channels: [5, 40], size: [9, 9], kernel: [5, 5], stride: [3, 2], padding: [4, 1], groups: 1 },
+    Windows { channels: [2, 2], size: [3, 3], kernel: [3, 3], stride: [1, 1], padding: [0, 0], groups: 1 },
+    Windows { channels: [6, 74], size: [8, 12], kernel: [3, 5], stride: [1, 1], padding: [1, 2], groups: 2 },
+    Windows { channels: [2, 3], size: [1, 640], kernel: [1, 7], stride: [1, 1], padding: [0, 3], groups: 1 },
+];
+
+fn run(conv: ConvFn, part: u64, over: &Windows, rows: usize, [a, b]: [&[f32]; 2], c: &mut [f32]) {
+    let [g0, g1, g2, g3, g4, g5] = over.packed();
+    let (wide, narrow) = (over.width_in() as i64, over.width_out() as i64);
+    let [a_rs, b_rs, c_rs] = [[wide, 0, narrow], [narrow, 0, wide], [wide, narrow, 0]][part as usize];
+    // SAFETY: the slices have the rows.
+    unsafe {
+        conv(
+            part,
+            rows as u64,
+            g0,
+            g1,
+            g2,
+            g3,
+            g4,
+            g5,
+            a.as_ptr(),
+            a_rs,
+            b.as_ptr(),
+            b_rs,
+            c.as_mut_ptr(),
+            c_rs,
+        )
+    }
+}
+
+#[track_caller]
+fn same(conv: ConvFn, got: &[f32], expected: &[f32]) {
+    let is_strict = conv as usize == snn_conv_strict as *const () as usize;
+    for (got, expected) in got.iter().zip(expected) {
+        match is_strict {
+            true => assert_eq!(got.to_bits(), expected.to_bits()),
+            false => {
+                assert!((got - expected).abs() <= 5e-4 * expected.abs().max(1.0), "{got} {expected}")
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn without_patches_it_is_the_same_at_every_width() {
+    type Direct = unsafe fn(&Windows, u64, Rows, &mut direct::Scratch);
+    let mut widths: Vec<Direct> = Vec::new();
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        widths.push(direct::avx2);
+    }
+    if is_x86_feature_detected!("avx512f") {
+        widths.push(direct::avx512);
+    }
+    let rows = 5;
+    for (over, direct) in SHAPES.iter().flat_map(|over| widths.iter().map(move |width| (over, width))) {
+        let (wide, narrow) = (over.width_in(), over.width_out());
+        let (x, d) = (numbers(rows * wide, 1), numbers(rows * narrow, 2));
+        let w = numbers(over.taps() * over.channels[1], 3);
+        let expected = [
+            reference::conv(over, rows, &x, &w),
+            reference::conv_to_image(over, rows, &d, &w),
+            reference::conv_to_weights(over, rows, &x, &d),
+        ];
+        let factors = [[(&x, wide), (&w, 0)], [(&d, narrow), (&w, 0)], [(&x, wide), (&d, narrow)]];
+        let mut scratch = direct::Scratch::default();
+        for (part, [a, b]) in factors.into_iter().enumerate() {
+            let mut c = vec![f32::NAN; expected[part].len()];
+            if direct::can(over, part as u64) {
+                let of = |(numbers, stride): (&Vec<f32>, usize)| (numbers.as_ptr(), stride as isize);
+                let c_rs = [narrow, wide, 0][part] as isize;
+                let all = Rows { rows, a: of(a), b: of(b), c: (c.as_mut_ptr(), c_rs) };
+                // SAFETY: the slices have the rows, and the machine the vectors.
+                unsafe { direct(over, part as u64, all, &mut scratch) };
+                same(snn_conv_fast, &c, &expected[part]);
+            }
+        }
+    }
+}
+
+#[test]
+fn parts_are_what_they_are_defined_as() {
+    // Small images are done several at once, and the last ones are fewer.
+    let rows = 19;
+    for (at, over) in SHAPES.iter().enumerate() {
+        assert!(over.is_valid());
+        let seed = 10 * at as u64;
+        let x = numbers(rows * over.width_in(), seed);
+        let w = numbers(over.taps() * over.channels[1], seed + 1);
+        let d = numbers(rows * over.width_out(), seed + 2);
+        for conv in [snn_conv_fast as ConvFn, snn_conv_strict] {
+            let mut y = vec![f32::NAN; d.len()];
+            run(conv, 0, over, rows, [&x, &w], &mut y);
+            same(conv, &y, &reference::conv(over, rows, &x, &w));
+            let mut dx = vec![f32::NAN; x.len()];
+            run(conv, 1, over, rows, [&d, &w], &mut dx);
+            same(conv, &dx, &reference::conv_to_image(over, rows, &d, &w));
+            let mut dw = vec![f32::NAN; w.len()];
+            run(conv, 2, over, rows, [&x, &d], &mut dw);
+            same(conv, &dw, &reference::conv_to_weights(over, rows, &x, &d));
+        }
+    }
+}
