@@ -146,6 +146,10 @@ pub fn net(
         }
         tape = backward(&mut net, model, job, purpose, env);
         net = net::passes::run(net);
+        let again = !strict && window.is_none() && net::passes::before_decay::run(&mut net);
+        if net::passes::conditions::run(&mut net) || again {
+            net = net::passes::run(net);
+        }
     }
     debug_assert_eq!(net::verify::verify(&net), Ok(()));
     Ok(Staged { step, net, tape })

@@ -1,6 +1,8 @@
 //! Passes over nets: those of graphs, on the net and on the bodies of its scans, and those that need the time axis.
 
+pub mod before_decay;
 pub mod collapse;
+pub mod conditions;
 pub mod merge_states;
 pub mod prune_scans;
 pub mod segment;

@@ -6,7 +6,7 @@
 
 use crate::net::{Net, Scan, ScanOut};
 use crate::step::ops::Fold;
-use crate::step::{Axes, Op, Ty, ValId};
+use crate::step::{Axes, Node, Op, Ty, ValId};
 
 /// Runs the pass.
 pub fn run(net: &mut Net) {
@@ -64,14 +64,19 @@ fn split(net: &mut Net, at: usize, scan: usize, scan_node: ValId, val: ValId, re
     inserted.args = vec![scan_node];
     inserted.ty = Ty { time: false, ..ty };
     inserted.name = String::new();
+    insert(net, at, inserted);
+    let fold = &mut net.graph.nodes[at + 1];
+    fold.op = Op::Fold { fold: Fold::Sum, axes: rest };
+    fold.args = vec![ValId(at as u32)];
+}
+
+/// Puts a node in front of node `at` and renumbers.
+pub(super) fn insert(net: &mut Net, at: usize, node: Node) {
     let moved = |v: ValId| if v.idx() >= at { ValId(v.0 + 1) } else { v };
     for node in &mut net.graph.nodes[at..] {
         node.args.iter_mut().for_each(|a| *a = moved(*a));
     }
-    net.graph.nodes.insert(at, inserted);
-    let fold = &mut net.graph.nodes[at + 1];
-    fold.op = Op::Fold { fold: Fold::Sum, axes: rest };
-    fold.args = vec![ValId(at as u32)];
+    net.graph.nodes.insert(at, node);
     for output in &mut net.outputs {
         output.val = moved(output.val);
     }
