@@ -96,18 +96,8 @@ pub(super) struct Scratch {
     results: Vec<f32>,
     /// Results with a row for each window.
     tiles: Vec<f32>,
-    /// Weights of the way back.
+    /// Weights in the order in which they are read.
     weights: Vec<f32>,
-}
-
-/// Weights of a group: those of a tap are adjacent.
-#[derive(Clone, Copy)]
-struct Weights {
-    first: *const f32,
-    /// From tap to tap.
-    stride: usize,
-    /// From group to group.
-    group: usize,
 }
 
 /// Part `part` of [`super::conv::ConvFn`], if it is one of these.
@@ -122,17 +112,19 @@ unsafe fn run<R: Registers>(over: &Windows, part: u64, rows: Rows, scratch: &mut
     unsafe {
         match part {
             0 => {
-                let weights = Weights { first: rows.b.0, stride: all, group: channels };
-                scratch.convolve::<R>(over, rows, weights);
+                let at = |group: usize, tap: usize, channel: usize| tap * all + group * channels + channel;
+                scratch.pack::<R>(over, rows.b.0, at);
+                scratch.convolve::<R>(over, rows);
             }
             1 => {
-                let kept = scratch.turn_weights(over, rows.b.0);
-                let back = turned(over);
-                let of_group = back.channels[1] / back.groups;
-                let weights =
-                    Weights { first: kept.as_ptr(), stride: of_group, group: of_group * back.taps() };
-                scratch.convolve::<R>(&back, rows, weights);
-                scratch.weights = kept;
+                // Of the way back the taps are those of a channel of the result, turned by half a turn.
+                let (back, area) = (turned(over), over.area());
+                let at = |group: usize, tap: usize, channel: usize| {
+                    let own = channel * area + (area - 1 - tap % area);
+                    own * all + group * channels + tap / area
+                };
+                scratch.pack::<R>(&back, rows.b.0, at);
+                scratch.convolve::<R>(&back, rows);
             }
             _ => scratch.sum_weights::<R>(over, rows),
         }
@@ -168,7 +160,7 @@ pub(super) fn can(over: &Windows, part: u64) -> bool {
 
 impl Scratch {
     #[inline(always)]
-    unsafe fn convolve<R: Registers>(&mut self, over: &Windows, rows: Rows, weights: Weights) {
+    unsafe fn convolve<R: Registers>(&mut self, over: &Windows, rows: Rows) {
         let (positions, channels) = (over.positions(), over.channels[1] / over.groups);
         for (first, images, group) in parts(over, rows.rows) {
             let columns = images * positions;
@@ -180,12 +172,13 @@ impl Scratch {
                 };
                 self.results.resize(if images == 1 { 0 } else { channels * columns }, 0.0);
                 let c = if images == 1 { result(0) } else { self.results.as_mut_ptr() };
-                let w = weights.first.add(group * weights.group);
+                let w = self.weights.as_ptr().add(group * channels * over.taps());
                 let (planes, taps) = (self.planes.as_ptr(), self.taps.0.as_ptr());
                 for j in (0..columns).step_by(R::COLUMNS) {
                     let right = |l: usize| planes.add(*taps.add(l) + j);
                     for (i, many) in groups(channels, R::ROWS) {
-                        let left = |l: usize, r: usize| w.wrapping_add(l * weights.stride + i + r);
+                        let w = w.add(i * over.taps());
+                        let left = |l: usize, r: usize| w.wrapping_add(l * many + r);
                         let width = R::COLUMNS.min(columns - j);
                         let to = To {
                             c: c.add(i * columns + j),
@@ -271,22 +264,29 @@ impl Scratch {
         }
     }
 
-    /// Weights of the way back: those of a group are `[channel, row, column of the kernel turned by half a turn, channel of the image]`.
+    /// Weights in the order in which blocks read them: of each group and block of channels, tap after tap those of the channels. `at` says
+    /// where the weight of a group, tap and channel is.
     ///
     /// # Safety
     /// The weights are there.
-    unsafe fn turn_weights(&mut self, over: &Windows, weights: *const f32) -> Vec<f32> {
-        let mut kept = std::mem::take(&mut self.weights);
-        let (all, area) = (over.channels[1], over.area());
-        let (ins, outs) = (over.channels[0] / over.groups, all / over.groups);
-        kept.resize(over.taps() * all, 0.0);
-        for (at, tap) in (0..over.groups).flat_map(|group| (0..over.taps()).map(move |tap| (group, tap))) {
-            // SAFETY: a row of the weights.
-            let row = unsafe { std::slice::from_raw_parts(weights.add(tap * all + at * outs), outs) };
-            let to = (at * outs * area + (area - 1 - tap % area)) * ins + tap / area;
-            kept[to..].iter_mut().step_by(area * ins).zip(row).for_each(|(to, from)| *to = *from);
+    unsafe fn pack<R: Registers>(
+        &mut self,
+        over: &Windows,
+        weights: *const f32,
+        at: impl Fn(usize, usize, usize) -> usize,
+    ) {
+        self.weights.clear();
+        self.weights.reserve(over.taps() * over.channels[1]);
+        for group in 0..over.groups {
+            for (first, many) in groups(over.channels[1] / over.groups, R::ROWS) {
+                for tap in 0..over.taps() {
+                    let of_tap =
+                        (first..first + many).map(|channel| weights.wrapping_add(at(group, tap, channel)));
+                    // SAFETY: the caller's promise.
+                    self.weights.extend(of_tap.map(|weight| unsafe { *weight }));
+                }
+            }
         }
-        kept
     }
 
     /// Copies of a group of some images, and where the taps are.

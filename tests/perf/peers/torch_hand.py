@@ -3,7 +3,7 @@ recurrence, a loop over the steps for the neurons, Adam. Prints a JSON line for 
 
     python3 torch_hand.py WORKLOAD [--eager] [--threads N] [--steps N] [--serve] [--first] [--rss]
 
-WORKLOAD: a, adig, b, a_ar, onm. `--serve` measures again for each line of standard input. `--first` stops after the first training
+WORKLOAD: a, adig, b, a_ar, onm, c. `--serve` measures again for each line of standard input. `--first` stops after the first training
 step and prints the seconds since the process began, `--rss` after three with the most memory it had.
 """
 import time
@@ -20,8 +20,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-SIZES = {"a": (784, 512, 512, 10), "a_ar": (784, 512, 512, 10), "adig": (64, 128, 10), "b": (700, 256, 20), "onm": (512, 512)}
-STEPS = {"b": 100, "onm": 500}
+SIZES = {"a": (784, 512, 512, 10), "a_ar": (784, 512, 512, 10), "adig": (64, 128, 10), "b": (700, 256, 20), "onm": (512, 512), "c": (3, 32, 64, 128, 10)}
+STEPS = {"b": 100, "onm": 500, "c": 4}
+BATCH = {"onm": 16, "c": 32}
 RATE = {"adig": 0.305, "b": 0.03}
 
 
@@ -53,11 +54,11 @@ class Rect(torch.autograd.Function):
         return d * (over.abs() <= 0.5).to(d.dtype)
 
 
-def leaky(current):
+def leaky(current, keep=0.9):
     v = torch.zeros_like(current[0])
     spikes = []
     for i in current.unbind(0):
-        v = 0.9 * v + i
+        v = keep * v + i
         fired = Arctan.apply(v - 1)
         v = v - fired.detach()
         spikes.append(fired)
@@ -129,6 +130,25 @@ class Recurrent(nn.Module):
         return readout(self.leave(torch.stack(spikes)))
 
 
+class Convolutional(nn.Module):
+    """Convolutions with batch norm over steps and samples; the steps are part of the batch where nothing is recurrent."""
+
+    def __init__(self, sizes):
+        super().__init__()
+        pairs = list(zip(sizes[:-2], sizes[1:-1]))
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairs)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(b) for _, b in pairs)
+        self.leave = nn.Linear(sizes[-2] * 16, sizes[-1])
+
+    def forward(self, x):
+        steps, batch = x.shape[:2]
+        x = x.flatten(0, 1)
+        for conv, norm in zip(self.convs, self.norms):
+            spikes = leaky(norm(conv(x)).unflatten(0, (steps, batch)), 0.5)
+            x = functional.avg_pool2d(spikes.flatten(0, 1), 2)
+        return self.leave(x.flatten(1)).unflatten(0, (steps, batch)).sum(0)
+
+
 class Layer(nn.Module):
     def __init__(self, sizes):
         super().__init__()
@@ -169,13 +189,14 @@ def main():
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     sizes = SIZES[args.workload]
-    batch, classes = (16 if args.workload == "onm" else 128), sizes[-1]
+    batch, classes = BATCH.get(args.workload, 128), sizes[-1]
     steps = args.steps or STEPS.get(args.workload, 25)
     x = (torch.rand(steps, batch, sizes[0]) < RATE.get(args.workload, 0.1)).float()
+    if args.workload == "c":
+        x = torch.rand(batch, 3, 32, 32).expand(steps, -1, -1, -1, -1)
     y = torch.randint(0, classes, (batch,))
-    net = {"b": lambda: Recurrent(sizes), "onm": lambda: Layer(sizes)}.get(
-        args.workload, lambda: Feedforward(sizes, args.workload == "a_ar")
-    )()
+    nets = {"b": lambda: Recurrent(sizes), "onm": lambda: Layer(sizes), "c": lambda: Convolutional(sizes)}
+    net = nets.get(args.workload, lambda: Feedforward(sizes, args.workload == "a_ar"))()
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     loss = lambda x, y: functional.cross_entropy(net(x), y)
     if not args.eager:
