@@ -18,9 +18,15 @@ use snn_runtime::windows::Windows;
 const KINDS: [(&str, &[&str]); 5] = [
     ("dense", &["init", "bias", "weight", "delay", "into", "learn"]),
     ("one_to_one", &["weight", "delay", "into"]),
-    ("conv", &["kernel", "stride", "padding", "groups", "init", "bias", "weight", "delay", "into", "learn"]),
-    ("avg_pool", &["kernel", "stride", "padding", "delay", "into"]),
-    ("max_pool", &["kernel", "stride", "padding", "delay", "into"]),
+    (
+        "conv",
+        &[
+            "kernel", "stride", "padding", "border", "groups", "init", "bias", "weight", "delay", "into",
+            "learn",
+        ],
+    ),
+    ("avg_pool", &["kernel", "stride", "padding", "border", "delay", "into"]),
+    ("max_pool", &["kernel", "stride", "padding", "border", "delay", "into"]),
 ];
 
 /// A projection of a line: one source, one target.
@@ -275,7 +281,8 @@ pub(super) fn size(shape: &[usize]) -> usize {
 fn dense<'a>(cx: &mut Cx<'a>, line: &Line<'a>) -> Option<Made> {
     let (post, pre) = (size(&cx.model.populations[line.target.idx()].shape), size(&line.source.shape));
     let fans = [pre, post];
-    weighted(cx, line, vec![post, pre], fans, None, |w, x| ExprKind::MatVec(Box::new(w), Box::new(x)))
+    let x = Box::new(line.source.clone());
+    weighted(cx, line, vec![post, pre], fans, None, |w| ExprKind::MatVec(Box::new(w), x))
 }
 
 /// A projection with weights of some shape, first axis `post` or channels, and a bias for each of these; `fans` are in and out.
@@ -285,7 +292,7 @@ pub(super) fn weighted<'a>(
     shape: Vec<usize>,
     fans: [usize; 2],
     over: Option<Windows>,
-    product: impl FnOnce(Expr, Expr) -> ExprKind,
+    product: impl FnOnce(Expr) -> ExprKind,
 ) -> Option<Made> {
     let (population, span) = (&cx.model.populations[line.target.idx()], line.span);
     let (to, port_unit) = (population.shape.clone(), population.ports[line.port].unit);
@@ -308,7 +315,7 @@ pub(super) fn weighted<'a>(
     cx.model.params[weight.idx()].windows = over.is_some();
     let post = vec![shape[0]];
     let w = Expr { kind: ExprKind::Param(weight), unit, shape, span };
-    let kind = product(w, line.source.clone());
+    let kind = product(w);
     let mut value = Expr { kind, unit: port_unit, shape: to.clone(), span };
     if let Some(e) = argument(line.args, "bias") {
         let mut scope = scope_of(line.level, Place::Init);

@@ -1,4 +1,4 @@
-//! Projections of images: `conv`, `avg_pool`, `max_pool`; what they are over, and whether the target has the size that comes out.
+//! Projections of images: `conv`, `avg_pool`, `max_pool`; what they are over, what stands around an image, and whether the target has the size that comes out.
 
 use super::axes;
 use super::circuit::scope_of;
@@ -19,14 +19,14 @@ pub(super) fn conv<'a>(cx: &mut Cx<'a>, line: &Line<'a>) -> Option<Made> {
         None => 1,
     };
     let channels = cx.model.populations[line.target.idx()].shape.first().copied().unwrap_or(1);
-    let over = windows(cx, line, Some(channels), groups)?;
+    let (over, image) = windows(cx, line, Some(channels), groups)?;
     let [out, of_group] = [over.channels[1], over.channels[0] / over.groups];
     let shape = vec![out, of_group, over.kernel[0], over.kernel[1]];
     let fans = [over.taps(), out * over.area()];
-    weighted(cx, line, shape, fans, Some(over), |w, x| ExprKind::Slide {
+    weighted(cx, line, shape, fans, Some(over), |w| ExprKind::Slide {
         slide: Slide::Conv,
         over,
-        value: Box::new(x),
+        value: Box::new(image),
         weight: Some(Box::new(w)),
     })
 }
@@ -34,19 +34,25 @@ pub(super) fn conv<'a>(cx: &mut Cx<'a>, line: &Line<'a>) -> Option<Made> {
 /// `avg_pool`, `max_pool`: each channel by itself.
 pub(super) fn pool<'a>(cx: &mut Cx<'a>, line: &Line<'a>) -> Option<Made> {
     let channels = line.source.shape.first().copied().unwrap_or(1);
-    let over = windows(cx, line, None, channels)?;
+    let (over, image) = windows(cx, line, None, channels)?;
     let slide = if line.kind == "max_pool" { Slide::Max } else { Slide::Mean };
     let population = &cx.model.populations[line.target.idx()];
     let (shape, declared) = (population.shape.clone(), population.span);
     let (port_unit, port) = (population.ports[line.port].unit, population.ports[line.port].name.clone());
-    let kind = ExprKind::Slide { slide, over, value: Box::new(line.source.clone()), weight: None };
+    let kind = ExprKind::Slide { slide, over, value: Box::new(image), weight: None };
     let value = Expr { kind, unit: line.source.unit, shape, span: line.span };
     let value = unit::expect(cx, value, port_unit, &port, declared);
     (!is_poison(&value)).then_some(Made { value, weight: None, over: Some(over) })
 }
 
-/// What a projection is over, with the target checked; none after a message. `channels`: of the result, if not those of the source.
-fn windows<'a>(cx: &mut Cx<'a>, line: &Line<'a>, channels: Option<usize>, groups: usize) -> Option<Windows> {
+/// What a projection is over, and the image that it is over: the source, or the source with its border. The target is checked; none
+/// after a message. `channels`: of the result, if not those of the source.
+fn windows<'a>(
+    cx: &mut Cx<'a>,
+    line: &Line<'a>,
+    channels: Option<usize>,
+    groups: usize,
+) -> Option<(Windows, Expr)> {
     let from = line.source.shape.clone();
     let (is_row, size) = match from[..] {
         [_, height, width] => (false, [height, width]),
@@ -76,9 +82,10 @@ fn windows<'a>(cx: &mut Cx<'a>, line: &Line<'a>, channels: Option<usize>, groups
     let padding = given("padding", "a padding", 0, [0, 0])?;
     let channels = [from[0], channels.unwrap_or(from[0])];
     let over = Windows { channels, size, kernel, stride, padding, groups };
+    let is_circular = circular(cx, line, &over)?;
     for axis in 0..2 {
         let (kernel, padding, size) = (kernel[axis], padding[axis], size[axis]);
-        if padding >= kernel && padding > 0 {
+        if padding >= kernel && padding > 0 && !is_circular {
             let title = format!("a padding of {padding} with a kernel of {kernel}");
             cx.report(Code::E0507, line.span, title)
                 .at("some windows see nothing of the image")
@@ -99,7 +106,51 @@ fn windows<'a>(cx: &mut Cx<'a>, line: &Line<'a>, channels: Option<usize>, groups
             .help("`groups` divides both numbers of channels");
         return None;
     }
-    fits(cx, line, &over, is_row).then_some(over)
+    if !fits(cx, line, &over, is_row) {
+        return None;
+    }
+    let image = line.source.clone();
+    Some(if is_circular { (over.inside_of_border(), around(image, over.border())) } else { (over, image) })
+}
+
+/// An image with its circular border.
+fn around(image: Expr, over: Windows) -> Expr {
+    let ([height, width], is_row) = (over.out_size(), image.shape.len() == 2);
+    let mut shape = vec![over.channels[1]];
+    shape.extend(if is_row { vec![width] } else { vec![height, width] });
+    let (unit, span) = (image.unit, image.span);
+    let kind = ExprKind::Slide { slide: Slide::Border, over, value: Box::new(image), weight: None };
+    Expr { kind, unit, shape, span }
+}
+
+/// `border = circular`, and whether there is a border of that kind; none after a message.
+fn circular<'a>(cx: &mut Cx<'a>, line: &Line<'a>, over: &Windows) -> Option<bool> {
+    let Some(e) = argument(line.args, "border") else { return Some(false) };
+    let word = match &e.kind {
+        ast::ExprKind::Name(path) if path.segments.len() == 1 => &path.segments[0].text[..],
+        _ => "",
+    };
+    if word != "circular" && word != "zeros" {
+        cx.report(Code::E0301, e.span, "a border is `zeros` or `circular`")
+            .at("neither of them")
+            .help("`circular`: what lies before the first element of an axis is the last one");
+        return None;
+    }
+    if over.padding == [0, 0] {
+        cx.report(Code::E0507, e.span, format!("a border of `{word}` without padding"))
+            .at("nothing stands around the image")
+            .help(format!("`padding = {}` says how wide the border is", (over.kernel[1] / 2).max(1)));
+        return None;
+    }
+    let too_wide = (0..2).find(|axis| over.padding[*axis] > over.size[*axis]);
+    if let (Some(axis), "circular") = (too_wide, word) {
+        let (padding, size) = (over.padding[axis], over.size[axis]);
+        cx.report(Code::E0507, e.span, format!("a circular border of {padding} around {size} elements"))
+            .at("it goes round more than once")
+            .help(format!("the padding is at most {size}"));
+        return None;
+    }
+    Some(word == "circular")
 }
 
 /// Whether the target has the size that comes out.

@@ -245,6 +245,7 @@ fn products(
             Op::Slide { slide: Slide::Conv, over } => Some((Slide::ConvToImage, *over)),
             Op::Slide { slide: Slide::Mean, over } => Some((Slide::MeanToImage, *over)),
             Op::Slide { slide: Slide::Max, over } => Some((Slide::MaxToImage, *over)),
+            Op::Slide { slide: Slide::Border, over } => Some((Slide::BorderToImage, *over)),
             _ => None,
         };
         // The maximum looks at its image, the others at their weights.

@@ -126,6 +126,8 @@ impl Frame<'_> {
             Slide::MeanToImage => ("snn_pool", 1),
             Slide::Max => ("snn_pool", 2),
             Slide::MaxToImage => ("snn_pool", 3),
+            Slide::Border => ("snn_border", 0),
+            Slide::BorderToImage => ("snn_border", 1),
         };
         let mut args = vec![self.int(part), self.int(rows as i64)];
         args.extend(over.packed().map(|word| self.int(word as i64)));

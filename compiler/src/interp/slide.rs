@@ -1,4 +1,4 @@
-//! Convolution and pooling, window by window, as plain loops. Orders of sums are those of [`Slide`].
+//! Convolution, pooling and borders, window by window, as plain loops. Orders of sums are those of [`Slide`].
 
 use super::node::{Env, sum_of_products};
 use super::number::Number;
@@ -37,6 +37,8 @@ pub(super) fn value<N: Number>(
                 let d = row(args[1], t, b);
                 largest(over, x, &mut |at, place| to[place] = to[place] + d[at]);
             }
+            Slide::Border => each_place(over, &mut |at, place| to[at] = x[place]),
+            Slide::BorderToImage => each_place(over, &mut |at, place| to[place] = to[place] + x[at]),
             Slide::ConvToWeights => unreachable!("not row by row"),
         }
     })
@@ -117,6 +119,15 @@ fn each_tap(over: &Windows, f: &mut dyn FnMut(usize, usize, usize, Option<usize>
                 f(channel, at, tap, place);
             }
         }
+    }
+}
+
+/// Calls `f` with each place of an image with its circular border, and the element of the image that stands there; places ascending.
+fn each_place(over: &Windows, f: &mut dyn FnMut(usize, usize)) {
+    let [height, width] = over.out_size();
+    for at in 0..over.width_out() {
+        let (channel, y, x) = (at / (height * width), at / width % height, at % width);
+        f(at, (channel * over.size[0] + over.around(0, y)) * over.size[1] + over.around(1, x));
     }
 }
 

@@ -94,6 +94,7 @@ impl Program {
                 }
                 let taps = match slide {
                     Slide::Conv | Slide::ConvToImage | Slide::ConvToWeights => 2 * over.taps(),
+                    Slide::Border => 0,
                     _ => over.area(),
                 };
                 (of(&[*rows, over.width_out(), taps]), all)

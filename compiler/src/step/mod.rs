@@ -116,6 +116,10 @@ pub enum Slide {
     Max,
     /// An image and a result: each element of the result goes to the first of the largest ones, for ascending windows.
     MaxToImage,
+    /// An image with a circular border around it (windows as [`Windows::border`] makes them).
+    Border,
+    /// Of an image with its border what goes back to the image: the sum for ascending places.
+    BorderToImage,
 }
 
 impl Slide {
@@ -129,21 +133,33 @@ impl Slide {
             Slide::MeanToImage => "avg_pool_to_image",
             Slide::Max => "max_pool",
             Slide::MaxToImage => "max_pool_to_image",
+            Slide::Border => "border",
+            Slide::BorderToImage => "border_to_image",
         }
     }
 
     /// Number of operands.
     pub fn arity(self) -> usize {
-        if matches!(self, Slide::Mean | Slide::MeanToImage | Slide::Max) { 1 } else { 2 }
+        match self {
+            Slide::Mean | Slide::MeanToImage | Slide::Max | Slide::Border | Slide::BorderToImage => 1,
+            Slide::Conv | Slide::ConvToImage | Slide::ConvToWeights | Slide::MaxToImage => 2,
+        }
     }
 
     /// Index axes of the result for given windows.
     pub fn shape(self, over: &Windows) -> Vec<usize> {
         match self {
-            Slide::Conv | Slide::Mean | Slide::Max => vec![over.width_out()],
-            Slide::ConvToImage | Slide::MeanToImage | Slide::MaxToImage => vec![over.width_in()],
+            Slide::Conv | Slide::Mean | Slide::Max | Slide::Border => vec![over.width_out()],
+            Slide::ConvToImage | Slide::MeanToImage | Slide::MaxToImage | Slide::BorderToImage => {
+                vec![over.width_in()]
+            }
             Slide::ConvToWeights => weights(over),
         }
+    }
+
+    /// Whether it can be done over these windows.
+    pub fn fits(self, over: &Windows) -> bool {
+        if matches!(self, Slide::Border | Slide::BorderToImage) { over.is_border() } else { over.is_valid() }
     }
 
     /// Index axes of the operands for given windows.
@@ -153,8 +169,8 @@ impl Slide {
             Slide::Conv => vec![image, weights(over)],
             Slide::ConvToImage => vec![result, weights(over)],
             Slide::ConvToWeights | Slide::MaxToImage => vec![image, result],
-            Slide::Mean | Slide::Max => vec![image],
-            Slide::MeanToImage => vec![result],
+            Slide::Mean | Slide::Max | Slide::Border => vec![image],
+            Slide::MeanToImage | Slide::BorderToImage => vec![result],
         }
     }
 }

@@ -240,7 +240,7 @@ fn matmul(x: &Ty, w: &Ty, transposed: bool) -> Result<Ty, String> {
 }
 
 fn slid(slide: Slide, over: &Windows, args: &[&Ty]) -> Result<Ty, String> {
-    if !over.is_valid() {
+    if !slide.fits(over) {
         return Err(format!("slides over {over:?}"));
     }
     let mut ty = Ty::tensor(&slide.shape(over));

@@ -4,6 +4,7 @@
 //! promises that they cover what the sizes and strides say and that an output overlaps nothing else.
 
 pub mod bits;
+pub mod border;
 pub mod conv;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod direct;
@@ -59,6 +60,7 @@ pub fn symbols(strict: bool) -> Vec<(&'static str, *const u8)> {
     vec![
         ("snn_conv", conv as *const u8),
         ("snn_pool", pool::snn_pool as pool::PoolFn as *const u8),
+        ("snn_border", border::snn_border as border::BorderFn as *const u8),
         ("snn_matmul", matmul as *const u8),
         ("snn_matmul_tiled", of_tiles as *const u8),
         ("snn_matmul_spikes", of_spikes as *const u8),

@@ -250,7 +250,7 @@ fn composed(expr: &Expr) -> Result<(), String> {
             let of_weight = weight.as_ref().map_or(Some(value.unit), |w| w.unit.mul(value.unit));
             let [out, of_group] = [over.channels[1], over.channels[0] / over.groups];
             let kernel = [out, of_group, over.kernel[0], over.kernel[1]];
-            let fits = over.is_valid()
+            let fits = slide.fits(over)
                 && (*slide == Slide::Conv) == weight.is_some()
                 && weight.as_ref().is_none_or(|w| w.shape == kernel)
                 && size(&value.shape) == over.width_in()

@@ -64,6 +64,29 @@ fn convolutions_back_to_image_and_weights() {
 }
 
 #[test]
+fn circular_borders_and_the_way_back() {
+    let over = Windows { padding: [1, 1], ..SQUARE }.border();
+    let mut net = empty(1, 1, 1);
+    let x = input(&mut net, ty("b", &[9]));
+    let y = net.graph.slide(Slide::Border, over, &[x]);
+    let expected = [
+        [9.0, 7.0, 8.0, 9.0, 7.0],
+        [3.0, 1.0, 2.0, 3.0, 1.0],
+        [6.0, 4.0, 5.0, 6.0, 4.0],
+        [9.0, 7.0, 8.0, 9.0, 7.0],
+        [3.0, 1.0, 2.0, 3.0, 1.0],
+    ];
+    check(&mut net, y, &[&IMAGE], &[], &expected.concat());
+
+    let mut net = empty(1, 1, 1);
+    let d = input(&mut net, ty("b", &[25]));
+    let x = net.graph.slide(Slide::BorderToImage, over, &[d]);
+    let d: Vec<f64> = (0..25).map(f64::from).collect();
+    // 1 stands in the middle, at the right, below and in the corner: 6 + 9 + 21 + 24.
+    check(&mut net, x, &[&d], &[], &[60.0, 29.0, 56.0, 25.0, 12.0, 23.0, 40.0, 19.0, 36.0]);
+}
+
+#[test]
 fn means_and_maxima_of_windows() {
     for (slide, expected) in [(Slide::Mean, [3.0, 4.0, 6.0, 7.0]), (Slide::Max, [5.0, 6.0, 8.0, 9.0])] {
         let mut net = empty(1, 1, 1);
