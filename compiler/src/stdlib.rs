@@ -18,5 +18,6 @@ pub const MODULES: &[(&str, &str)] = &[
     ("loss", include_str!("../../stdlib/loss.snn")),
     ("ei", include_str!("../../stdlib/ei.snn")),
     ("elm", include_str!("../../stdlib/elm.snn")),
+    ("wave", include_str!("../../stdlib/wave.snn")),
     ("optim", include_str!("../../stdlib/optim.snn")),
 ];

@@ -8,6 +8,7 @@
 
 mod norm;
 mod rules;
+mod wave;
 
 use crate::differential::{Given, compiled, interpreted};
 use libtest_mimic::{Failed, Trial};
@@ -34,6 +35,8 @@ pub fn trials() -> Vec<Trial> {
         trial("a normalised membrane, the raw one carried", norm::raw),
         trial("a normalised membrane that is carried", norm::normalised),
         trial("threshold-dependent batch norm", norm::threshold_dependent),
+        trial("a pulse that goes around a ring", wave::pulse),
+        trial("a wave recurrent network", wave::gradients),
     ]);
     list
 }

@@ -226,6 +226,10 @@ fn of_language(cx: &mut Cx, place: Place, name: &str, span: Span) -> Option<Expr
         "n_in" if in_init => ExprKind::Const(cx.draw.shape.get(1).copied().unwrap_or(1) as f64),
         "i" if in_init => return Some(index(cx, 0, span)),
         "j" if in_init => return Some(index(cx, 1, span)),
+        "kernel_row" if in_init => return Some(index(cx, 2, span)),
+        "kernel_column" if in_init => return Some(index(cx, 3, span)),
+        "kernel_height" if in_init => ExprKind::Const(cx.draw.shape.get(2).copied().unwrap_or(1) as f64),
+        "kernel_width" if in_init => ExprKind::Const(cx.draw.shape.get(3).copied().unwrap_or(1) as f64),
         _ if in_init && NeuronFact::from_name(name).is_some() => {
             return super::whole::neuron_fact(cx, name, span);
         }
@@ -262,6 +266,7 @@ fn home(name: &str) -> Option<&'static str> {
     Some(match name {
         "t" | "step_index" | "training" => "steps, drives and jobs",
         "fan_in" | "fan_out" | "n_in" | "n_out" | "i" | "j" => "initializers",
+        "kernel_row" | "kernel_column" | "kernel_height" | "kernel_width" => "initializers",
         _ if NeuronFact::from_name(name).is_some() => "initializers of projections",
         "target" => "losses, metrics and reports",
         "epoch" | "epochs" | "progress" => "losses and optimizers",

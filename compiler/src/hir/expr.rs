@@ -269,7 +269,7 @@ pub enum ExprKind {
         /// In a body: the same at every step of a presentation.
         once: bool,
     },
-    /// In an `init`: index along a logical axis (0: post `i`, 1: pre `j`).
+    /// In an `init`: index along a logical axis (0: post `i`, 1: pre `j`; of the kernel of a convolution 2: row, 3: column).
     Iota(usize),
     /// In an `init`: what is measured of the neuron that receives at this port (index).
     Neuron(PopId, usize, NeuronFact),

@@ -70,14 +70,16 @@ pub fn of_first_values(
     let tensor = scope.tensor(stored.iter().map(|v| f64::from(*v)).collect(), shape);
     scope.bind(w, tensor);
     let values = scope.values(value);
-    let [post, pre] = *value.shape.as_slice() else { return values };
+    let [post, ref axes @ ..] = value.shape[..] else { return values };
+    let pre = axes.iter().product::<usize>();
     (0..post * pre).map(|k| values[k % pre * post + k / pre]).collect()
 }
 
-/// Index axes of a matrix or vector as stored.
+/// Index axes of a matrix, vector or kernel as stored.
 fn turned(shape: &[usize]) -> Vec<usize> {
     match *shape {
         [post, pre] => vec![pre, post],
+        [out, channels, height, width] => vec![channels * height * width, out],
         _ => shape.to_vec(),
     }
 }
@@ -122,6 +124,23 @@ impl<'a, 'n> InitScope<'a, 'n> {
             }
         };
         self.tensor(result.transposed().data, &[post, pre])
+    }
+
+    /// Index along an axis of a tensor, of the shape given: of a kernel its channels, rows or columns, else of what receives or sends.
+    fn index(&mut self, axis: usize, shape: &[usize]) -> ValId {
+        match (shape, self.shape.len()) {
+            (&[out, channels, height, width], 2) if axis > 0 => {
+                let of_tap = |tap: usize| match axis {
+                    1 => tap / (height * width),
+                    2 => tap / width % height,
+                    _ => tap % width,
+                };
+                let values = (0..channels * height * width * out).map(|k| of_tap(k / out) as f64).collect();
+                self.tensor(values, shape)
+            }
+            _ if axis > 1 => self.graph.constant(0.0),
+            _ => self.graph.push(Op::Iota(axis), &[], Ty::tensor(&self.shape)),
+        }
     }
 
     /// A node for elements in stored order.
@@ -213,7 +232,7 @@ impl Scope for InitScope<'_, '_> {
                 let stream = snn_runtime::rng::stream(stream);
                 self.graph.push(Op::Random { gaussian: *gaussian, stream, once: false }, &[], ty)
             }
-            ExprKind::Iota(axis) => self.graph.push(Op::Iota(*axis), &[], ty),
+            ExprKind::Iota(axis) => self.index(*axis, &e.shape),
             ExprKind::Matrix(op, value) => self.whole(*op, value),
             ExprKind::Neuron(pop, port, fact) => {
                 let value = self.neurons.fact(*pop, *port, *fact);

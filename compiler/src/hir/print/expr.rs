@@ -84,7 +84,8 @@ fn other(expr: &Expr, names: &Names) -> String {
         }
         ExprKind::Iota(0) => "i".into(),
         ExprKind::Iota(1) => "j".into(),
-        ExprKind::Iota(axis) => format!("index({axis})"),
+        ExprKind::Iota(2) => "kernel_row".into(),
+        ExprKind::Iota(_) => "kernel_column".into(),
         ExprKind::Random { gaussian, stream, once } => {
             let name = if *gaussian { "gaussian" } else { "random" };
             format!("{name}(stream {stream:?}{})", if *once { ", each presentation" } else { "" })
