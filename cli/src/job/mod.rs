@@ -1,6 +1,7 @@
 //! Jobs: what they share. Data sets are read once; weights stay with their model from job to job.
 
 mod activity;
+mod augment;
 mod evaluate;
 mod locate;
 pub mod memory;

@@ -50,6 +50,7 @@ pub fn train(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
             epochs: settings.epochs,
             early_stop: settings.early_stop,
             checkpoint: path.clone(),
+            augment: super::augment::of(model, settings),
         },
         engine: &mut ready.engine,
         test: check.as_mut().map(|check| (check, &split.test)),

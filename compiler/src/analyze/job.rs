@@ -3,6 +3,7 @@
 //! `train`, `evaluate` and `simulate` are elaborated in the order written; a job takes steps, `dt` and loss from the training of
 //! the same model where it does not say them. A job whose model or data is broken is left out: that was reported.
 
+mod augment;
 mod data;
 mod draw;
 mod expect;
@@ -111,7 +112,7 @@ fn job<'a>(cx: &mut Cx<'a>, decl: &'a ast::Job, later: &[&'a ast::Job]) -> Optio
     drives(cx, decl, &mut job);
     job.loss = loss(cx, decl, &given, model, trained.and_then(|(_, loss)| loss))?;
     if decl.kind == ast::JobKind::Train {
-        job.train = Some(train::settings(cx, &given, clock.steps, decl.subject.span)?);
+        job.train = Some(train::settings(cx, &given, model, clock.steps, decl.subject.span)?);
     }
     read(cx, &given, &mut job);
     Some(job)

@@ -101,6 +101,17 @@ pub struct Input {
     pub span: Span,
 }
 
+impl Model {
+    /// Height and width of the images that the model reads from data; a row has height 1. None if its input has no such axes.
+    pub fn image_size(&self) -> Option<[usize; 2]> {
+        match self.inputs.first()?.shape[..] {
+            [_, length] => Some([1, length]),
+            [_, height, width] => Some([height, width]),
+            _ => None,
+        }
+    }
+}
+
 /// A tensor of numbers that does not change within a presentation.
 #[derive(Clone, Debug)]
 pub struct Param {
