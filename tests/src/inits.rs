@@ -9,6 +9,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         Trial::test("lsuv: what arrives has the variance asked for, layer by layer", lsuv),
         Trial::test("fluctuation_driven: the membrane has the std asked for", fluctuation),
+        Trial::test("E-I Init: windows have the scale and gain of their statistics", ei_conv),
     ]
 }
 
@@ -48,4 +49,14 @@ fn fluctuation() -> Result<(), Failed> {
     near(variance, expected, 0.06 * expected)?;
     near(mean, 0.0, 0.02)?;
     near(rate, 0.0, 0.0)
+}
+
+/// Statistics of all digits by `tests/golden/ei_net.py`. Of 900 exponential weights the mean is within 5 of its standard errors.
+fn ei_conv() -> Result<(), Failed> {
+    let [scale, gain, ratio] = reported("ei_conv.snn")?[..3] else {
+        return Err("three reports are wanted".into());
+    };
+    near(scale, 0.16267631577748576, 5.0 / 30.0 * 0.1627)?;
+    near(gain, 0.6059560726914481, 2e-6)?;
+    near(ratio, 1.0, 5.0 * f64::sqrt(2.0) / 30.0)
 }

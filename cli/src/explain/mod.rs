@@ -106,7 +106,11 @@ fn amount(param: &Param) -> String {
         (false, true) => format!(", kept <= {}", number(high)),
         (false, false) => String::new(),
     };
-    format!("{count} {word}, {} at the start{kept}", param.init.text)
+    let by = param.keep.as_ref().map_or(String::new(), |keep| match keep.sign {
+        Some(_) => format!(" by {}", keep.text),
+        None => format!(", signs of the start kept by {}", keep.text),
+    });
+    format!("{count} {word}, {} at the start{kept}{by}", param.init.text)
 }
 
 /// Parameters that are no weights of a projection, and the number of all.

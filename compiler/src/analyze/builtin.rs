@@ -4,11 +4,11 @@ use super::call::is_pointwise;
 use super::context::{Cx, is_poison, leaf, number, poison};
 use super::declare::list;
 use super::scope::{self, Place, Scope};
-use super::{expr, layers, norm, pointwise, unit, whole};
+use super::{expr, layers, norm, pointwise, spatial, unit, whole};
 use crate::ast;
 use crate::diag::Code;
 use crate::diag::suggest::closest;
-use crate::hir::{Expr, ExprKind, Over, ReduceOp, Unit};
+use crate::hir::{Expr, ExprKind, Over, ReduceOp, Unit, constant};
 use crate::source::Span;
 use crate::step::ops::{Fold, Pw};
 
@@ -38,6 +38,12 @@ pub(super) fn call<'a>(
     if name == "rate" {
         return rate(cx, scope, args, span);
     }
+    if name == "size" {
+        return size(cx, scope, args, span);
+    }
+    if name == "conv" {
+        return spatial::call(cx, scope, args, span);
+    }
     if matches!(name, "normalise" | "batch_norm") {
         return norm::call(cx, scope, name, args, span);
     }
@@ -50,8 +56,12 @@ pub(super) fn call<'a>(
         return layers::reduce(cx, scope, name, op, args, span);
     }
     let params = if op.is_some() { &["x"] } else { params_of(name) };
-    let word = if op.is_some() { Some("over") } else { draws.then_some("each") };
-    let Some(mut values) = arguments(cx, scope, name, params, word, args, span) else {
+    let words: &[&'static str] = match op {
+        Some(_) => &["over"],
+        None if draws => &["each"],
+        None => &[],
+    };
+    let Some(mut values) = arguments(cx, scope, name, params, words, args, span) else {
         return poison(span);
     };
     if let Some(op) = op {
@@ -85,8 +95,8 @@ pub(super) fn arguments<'a>(
     scope: &mut Scope<'a>,
     name: &'static str,
     params: &[&'static str],
-    // A further argument, whose value is a word.
-    word: Option<&'static str>,
+    // Further arguments, which are read elsewhere.
+    words: &[&'static str],
     args: &'a [ast::Arg],
     span: Span,
 ) -> Option<Vec<Expr>> {
@@ -94,11 +104,11 @@ pub(super) fn arguments<'a>(
     let mut failed = false;
     for arg in args {
         let at = match &arg.name {
-            Some(given) if Some(&given.text[..]) == word => continue,
+            Some(given) if words.contains(&&given.text[..]) => continue,
             Some(given) => match params.iter().position(|param| *param == given.text) {
                 Some(at) => Some(at),
                 None => {
-                    unknown_argument(cx, name, params, word, given);
+                    unknown_argument(cx, name, params, words, given);
                     failed = true;
                     continue;
                 }
@@ -138,11 +148,11 @@ pub(super) fn unknown_argument(
     cx: &mut Cx,
     name: &str,
     params: &[&'static str],
-    word: Option<&'static str>,
+    words: &[&'static str],
     given: &ast::Ident,
 ) {
     let mut known = params.to_vec();
-    known.extend(word);
+    known.extend(words);
     let near = closest(&given.text, known.iter().copied());
     let title = format!("`{name}` has no parameter `{}`", given.text);
     let message = cx.report(Code::E0205, given.span, title);
@@ -248,15 +258,38 @@ fn reduce<'a>(
     Expr { kind: ExprKind::Reduce { op, over: axes, value: Box::new(value) }, unit, shape, span }
 }
 
+/// `size(x)`: how many values; `size(x, axis = 1)`: how many along an axis.
+fn size<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, args: &'a [ast::Arg], span: Span) -> Expr {
+    let params: &[&'static str] = if args.len() > 1 { &["x", "axis"] } else { &["x"] };
+    let Some(values) = arguments(cx, scope, "size", params, &[], args, span) else { return poison(span) };
+    if values.iter().any(is_poison) {
+        return poison(span);
+    }
+    let shape = &values[0].shape;
+    let Some(axis) = values.get(1) else {
+        return number(shape.iter().product::<usize>() as f64, span);
+    };
+    let known =
+        constant::eval_free(axis).filter(|at| axis.shape.is_empty() && at.fract() == 0.0 && *at >= 0.0);
+    if let Some(length) = known.and_then(|at| shape.get(at as usize)) {
+        return number(*length as f64, span);
+    }
+    let text = cx.text(axis.span);
+    cx.report(Code::E0505, axis.span, format!("values {shape:?} have no axis {text}"))
+        .at("no such axis")
+        .help(match shape.len() {
+            0 => "one number has no axes".to_string(),
+            n => format!("axes are counted from 0: the last one is {}", n - 1),
+        });
+    poison(span)
+}
+
 fn special<'a>(cx: &mut Cx<'a>, name: &str, mut values: Vec<Expr>, span: Span) -> Expr {
     if values.iter().any(is_poison) {
         return poison(span);
     }
     let second = if values.len() > 1 { values.pop() } else { None };
     let Some(mut first) = values.pop() else { return poison(span) };
-    if name == "size" {
-        return number(first.shape.iter().product::<usize>() as f64, span);
-    }
     let (unit, shape) = (first.unit, first.shape.clone());
     let kind = match (name, second) {
         ("straight_through", Some(mut second)) => {

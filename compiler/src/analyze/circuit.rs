@@ -406,14 +406,9 @@ fn learn<'a>(cx: &mut Cx<'a>, level: usize, learn: &'a ast::Learn) -> Expr {
     };
     let is_known = own.is_some();
     let own = own.unwrap_or_default();
-    let draw = Draw {
-        stream: format!("{}{}", cx.levels[level].prefix, learn.name.text),
-        shape: own.clone(),
-        fan_in: own.get(1).copied().unwrap_or(1),
-        fan_out: if own.len() > 1 { own[0] } else { 1 },
-        count: 0,
-        into: None,
-    };
+    let [fan_in, fan_out] = fans(&own);
+    let stream = format!("{}{}", cx.levels[level].prefix, learn.name.text);
+    let draw = Draw { stream, shape: own.clone(), fan_in, fan_out, count: 0, into: None };
     let name = draw.stream.clone();
     scope.place = Place::Init;
     let init = init::first_value(cx, &mut scope, &learn.init, draw);
@@ -423,15 +418,25 @@ fn learn<'a>(cx: &mut Cx<'a>, level: usize, learn: &'a ast::Learn) -> Expr {
     let param = hir::Param {
         name,
         shape: own.clone(),
-        windows: false,
+        windows: own.len() == 4,
         unit: Unit::NONE,
         bounds,
+        keep: None,
         init,
         trained: !learn.fixed,
         span,
     };
     let id = init::add_param(cx, param, None, bound);
     Expr { kind: ExprKind::Param(id), unit: cx.model.params[id.idx()].unit, shape: own, span }
+}
+
+/// Synapses of a receiving and of a sending neuron for weights `[post, pre]` or `[out, in, height, width]`.
+fn fans(shape: &[usize]) -> [usize; 2] {
+    match *shape {
+        [post, pre] => [pre, post],
+        [out, of_group, height, width] => [of_group * height * width, out * height * width],
+        _ => [1, 1],
+    }
 }
 
 /// `c`, `c.e`, `c.e.v`: a value of an instance of a circuit.

@@ -29,6 +29,7 @@ pub(super) const SPECIAL: &[&str] = &[
     "gaussian",
     "rate",
     "size",
+    "conv",
     "normalise",
     "batch_norm",
     "orthonormal",

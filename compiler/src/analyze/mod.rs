@@ -21,6 +21,7 @@ mod pointwise;
 mod projection;
 mod reset;
 mod scope;
+mod sign;
 mod spatial;
 mod step;
 mod support;

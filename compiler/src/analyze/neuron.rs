@@ -181,6 +181,7 @@ fn learn<'a>(cx: &mut Cx<'a>, pop: PopId, scope: &mut Scope<'a>, learn: &'a ast:
         windows: false,
         unit: Unit::NONE,
         bounds,
+        keep: None,
         init: first,
         trained: !learn.fixed,
         span,

@@ -100,7 +100,7 @@ fn arguments<'a>(
             None => {
                 failed = true;
                 match &arg.name {
-                    Some(word) if unknown => builtin::unknown_argument(cx, name, params, None, word),
+                    Some(word) if unknown => builtin::unknown_argument(cx, name, params, &[], word),
                     _ => {
                         cx.report(Code::E0304, arg.value.span, format!("too many arguments for `{name}`"))
                             .at("one too many")
@@ -216,6 +216,7 @@ impl Tensors {
             shape,
             unit: Unit::NONE,
             bounds,
+            keep: None,
             init,
             trained,
             windows: false,

@@ -5,7 +5,7 @@ use super::context::{Cx, Draw, is_poison, leaf, poison};
 use super::declare::list;
 use super::scope::{self, Place};
 use super::target::{Target, target};
-use super::{expr, init, pointwise, spatial, unit};
+use super::{expr, init, pointwise, sign, spatial, unit};
 use crate::ast::{self, CircuitItemKind};
 use crate::diag::Code;
 use crate::diag::suggest::closest;
@@ -16,9 +16,15 @@ use snn_runtime::windows::Windows;
 
 /// Parameters of each kind of projection; the kernel, if it has one, may stand first without its name.
 const KINDS: [(&str, &[&str]); 5] = [
-    ("dense", &["init", "bias", "weight", "delay", "into", "learn"]),
+    ("dense", &["init", "bias", "weight", "sign", "keep", "delay", "into", "learn"]),
     ("one_to_one", &["weight", "delay", "into"]),
-    ("conv", &["kernel", "stride", "padding", "groups", "init", "bias", "weight", "delay", "into", "learn"]),
+    (
+        "conv",
+        &[
+            "kernel", "stride", "padding", "groups", "init", "bias", "weight", "sign", "keep", "delay",
+            "into", "learn",
+        ],
+    ),
     ("avg_pool", &["kernel", "stride", "padding", "delay", "into"]),
     ("max_pool", &["kernel", "stride", "padding", "delay", "into"]),
 ];
@@ -30,7 +36,7 @@ pub(super) struct Line<'a> {
     pub args: &'a [ast::Arg],
     name: String,
     pub source: Expr,
-    polarity: Polarity,
+    pub polarity: Polarity,
     pub target: PopId,
     pub port: usize,
     delay: Expr,
@@ -290,6 +296,7 @@ pub(super) fn weighted<'a>(
     let (population, span) = (&cx.model.populations[line.target.idx()], line.span);
     let (to, port_unit) = (population.shape.clone(), population.ports[line.port].unit);
     let is_trained = learns(cx, line.args)?;
+    let signs = sign::of(cx, line)?;
     let (given, is_fixed) = match argument(line.args, "weight") {
         Some(e) => (Some(e), true),
         None => (argument(line.args, "init"), false),
@@ -303,9 +310,11 @@ pub(super) fn weighted<'a>(
         into: Some((line.target, line.port)),
     };
     let first = first_weights(cx, line, given, draw("weight", shape.clone()));
+    sign::check_first(cx, line, &first, signs.bounds);
     let unit = port_unit.div(line.source.unit).unwrap_or_default();
     let weight = tensor(cx, line, "weight", shape.clone(), unit, first, is_trained && !is_fixed);
-    cx.model.params[weight.idx()].windows = over.is_some();
+    let param = &mut cx.model.params[weight.idx()];
+    (param.windows, param.bounds, param.keep) = (over.is_some(), signs.bounds, signs.keep);
     let post = vec![shape[0]];
     let w = Expr { kind: ExprKind::Param(weight), unit, shape, span };
     let kind = product(w, line.source.clone());
@@ -360,7 +369,8 @@ fn tensor(
 ) -> ParamId {
     let bounds = if what == "weight" { sign_of(line.polarity) } else { Bounds::NONE };
     let name = format!("{}.{what}", line.name);
-    let param = hir::Param { name, shape, windows: false, unit, bounds, init, trained, span: line.span };
+    let span = line.span;
+    let param = hir::Param { name, shape, windows: false, unit, bounds, keep: None, init, trained, span };
     init::add_param(cx, param, Some(unit), None)
 }
 
@@ -462,13 +472,20 @@ pub(super) fn drive<'a>(cx: &mut Cx<'a>, level: usize, path: &'a ast::Path, valu
     let mut scope = scope_of(level, Place::Model);
     let value = cx.drawing(draw, |cx| expr::elaborate(cx, &mut scope, value));
     let value = unit::expect(cx, value, unit, &name, declared);
-    if is_poison(&value) {
+    let (span, found) = (value.span, value.shape.clone());
+    let is_weights = pointwise::is_weights(cx, &value);
+    if is_weights {
+        cx.report(Code::E0501, span, format!("weights {found:?} reach a population of {shape:?}"))
+            .at("axes of receiving and sending neurons")
+            .label(declared, format!("{shape:?} neurons"))
+            .help(format!("for one number for each neuron write `learn w: [{}] = …`", size(&shape)));
+    }
+    if is_weights || is_poison(&value) {
         // Something drives it, although it is not known what.
         cx.driven.entry((pop, port)).or_insert((path.span, true));
         cx.model.populations[pop.idx()].ports[port].driven = true;
         return;
     }
-    let (span, found) = (value.span, value.shape.clone());
     match pointwise::fit(value, &shape) {
         Some(value) => deliver(cx, pop, port, value, true, path.span),
         None => {

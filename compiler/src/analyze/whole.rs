@@ -50,7 +50,7 @@ pub(super) fn call<'a>(
         return arriving(cx, scope, args, span);
     }
     let params: &'static [&'static str] = if name == "nearest_of_rank" { &["x", "rank"] } else { &["x"] };
-    let Some(mut values) = builtin::arguments(cx, scope, name, params, None, args, span) else {
+    let Some(mut values) = builtin::arguments(cx, scope, name, params, &[], args, span) else {
         return poison(span);
     };
     let rank = if values.len() > 1 { values.pop().map(|r| rank(cx, r)) } else { Some(Some(0)) };
@@ -77,7 +77,7 @@ pub(super) fn call<'a>(
 
 /// `arriving(w, x)`: what the weights of the initializer would deliver of activity `x`; for statistics over all of it.
 fn arriving<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, args: &'a [ast::Arg], span: Span) -> Expr {
-    let found = builtin::arguments(cx, scope, "arriving", &["w", "x"], None, args, span);
+    let found = builtin::arguments(cx, scope, "arriving", &["w", "x"], &[], args, span);
     let Some([w, x]) = found.and_then(|values| <[Expr; 2]>::try_from(values).ok()) else {
         return poison(span);
     };

@@ -114,6 +114,8 @@ pub struct Param {
     pub unit: Unit,
     /// Kept by projection after every update.
     pub bounds: Bounds,
+    /// What an update that changes a sign is turned into, before that projection.
+    pub keep: Option<Keep>,
     /// Value at the start.
     pub init: Init,
     /// Whether training changes it.
@@ -134,6 +136,23 @@ pub struct Bounds {
 impl Bounds {
     /// No bounds.
     pub const NONE: Bounds = Bounds { low: f64::NEG_INFINITY, high: f64::INFINITY };
+}
+
+/// How the sign of weights is kept: the rule that every new weight goes through.
+#[derive(Clone, Debug)]
+pub struct Keep {
+    /// `sign_flip`
+    pub text: String,
+    /// 1 or -1 for all weights; none: the sign that each of them has at the start.
+    pub sign: Option<f64>,
+    /// The new weight, as the optimizer made it.
+    pub w: LocalId,
+    /// Its sign; not used if that is the same for all.
+    pub p: LocalId,
+    /// The weight that is kept.
+    pub value: Expr,
+    /// Names of locals by id; they are its own.
+    pub names: Vec<String>,
 }
 
 /// How a parameter gets its first value.

@@ -121,7 +121,8 @@ fn param(out: &mut String, param: &Param, names: &Names) {
     let Init { text, value, needs, support } = &param.init;
     let word = if param.trained { "learn" } else { "param" };
     let (kind, shape) = (unit(param.unit), axes(&param.shape));
-    line(out, 1, &format!("{word} {}: {kind}{shape}{} = {text}", param.name, bounds(param.bounds)));
+    let keep = param.keep.as_ref().map_or(String::new(), |keep| format!(" keep {}", keep.text));
+    line(out, 1, &format!("{word} {}: {kind}{shape}{}{keep} = {text}", param.name, bounds(param.bounds)));
     let value = expr(value, names);
     if value != *text {
         line(out, 2, &format!("each {value}"));

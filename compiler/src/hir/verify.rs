@@ -90,6 +90,9 @@ fn param(model: &Model, param: &super::Param) -> Result<(), String> {
     ensure(low <= high, || format!("bounds {low} … {high}"))?;
     let support = param.init.support;
     ensure(support.low <= support.high, || format!("support {} … {}", support.low, support.high))?;
+    if let Some(keep) = &param.keep {
+        Scope::of_optimizer(model, &keep.names, &[keep.w, keep.p].into()).check(&keep.value)?;
+    }
     let mut scope = Scope::new(model, Place::Init { batch: param.init.needs.batch });
     scope.check(&param.init.value)?;
     same_unit(&param.init.value, param.unit)?;

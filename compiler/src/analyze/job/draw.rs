@@ -27,6 +27,7 @@ pub(super) fn draw<'a>(cx: &mut Cx<'a>, decl: &'a ast::Job, given: &Settings<'a>
         shape,
         unit: Unit::NONE,
         bounds: Bounds::NONE,
+        keep: None,
         init: first,
         trained: true,
         windows: false,
