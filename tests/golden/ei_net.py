@@ -202,8 +202,8 @@ def digits_case():
     x = raw.reshape(-1, 64).astype(float)
     print(f"Digits: {len(x)}, largest {x.max()}")
     x /= 16
-    q, m, steps, d = (x * x).mean(), x.mean(), 4, 9
-    v = np.repeat(x, steps, axis=0).var(axis=0, ddof=1).mean()
+    q, m, d = (x * x).mean(), x.mean(), 9
+    v = x.var(axis=0, ddof=1).mean()  # an image that stays is one sample, however many steps
     print(f"  E-I Init of a kernel of 3 on one channel: scale {float(np.sqrt(v / (d * (q + v))))!r}, g_i {float(np.sqrt(q + v) / (m * np.sqrt(d)))!r}")
 
 
