@@ -181,10 +181,7 @@ fn over_of(cx: &mut Cx, place: Place, name: &str, over: Option<&ast::Arg>) -> Op
             _ => Over::Population,
         });
     };
-    let word = match &arg.value.kind {
-        ast::ExprKind::Name(path) if path.segments.len() == 1 => &path.segments[0].text[..],
-        _ => "",
-    };
+    let word = word(&arg.value);
     let found = AXES.iter().find(|axis| axis.0 == word).map(|axis| axis.1);
     if found.is_none() {
         let near = closest(word, AXES.iter().map(|axis| axis.0));
@@ -292,26 +289,46 @@ fn special<'a>(cx: &mut Cx<'a>, name: &str, mut values: Vec<Expr>, span: Span) -
     Expr { kind, unit, shape, span }
 }
 
+/// A name that stands alone; nothing for anything else.
+fn word(e: &ast::Expr) -> &str {
+    match &e.kind {
+        ast::ExprKind::Name(path) if path.segments.len() == 1 => &path.segments[0].text,
+        _ => "",
+    }
+}
+
+/// Which of two words an argument is, the first by default; none after a message.
+pub(super) fn one_of_two(
+    cx: &mut Cx,
+    name: &str,
+    given: Option<&ast::Expr>,
+    words: [&str; 2],
+) -> Option<usize> {
+    let Some(given) = given else { return Some(0) };
+    let text = word(given);
+    let found = words.iter().position(|word| *word == text);
+    if found.is_none() {
+        // The first need not be written.
+        let near = closest(text, words).unwrap_or(words[1]);
+        cx.report(Code::E0201, given.span, format!("`{name}` is `{}` or `{}`", words[0], words[1]))
+            .at("neither of them")
+            .help(format!("write `{name} = {near}`"));
+    }
+    found
+}
+
 /// Whether a random number is drawn once for a presentation; none after a message.
 fn once(cx: &mut Cx, place: Place, each: Option<&ast::Arg>) -> Option<bool> {
-    let Some(arg) = each else { return Some(false) };
-    let word = match &arg.value.kind {
-        ast::ExprKind::Name(path) if path.segments.len() == 1 => &path.segments[0].text[..],
-        _ => "",
-    };
-    if matches!(place, Place::Init | Place::Update) {
+    if let Some(arg) = each
+        && matches!(place, Place::Init | Place::Update)
+    {
         cx.report(Code::E0309, arg.value.span, format!("`each` in {}", place.words()))
             .at("every weight draws its own number")
             .help("leave it out");
         return None;
     }
-    let once = ["step", "presentation"].iter().position(|known| *known == word);
-    if once.is_none() {
-        cx.report(Code::E0201, arg.value.span, "`each` is `step` or `presentation`")
-            .at("neither of them")
-            .help("write `each = presentation` for one number for all steps of a sample");
-    }
-    once.map(|at| at == 1)
+    let which = one_of_two(cx, "each", each.map(|arg| &arg.value), ["step", "presentation"]);
+    which.map(|at| at == 1)
 }
 
 /// `random()`, `gaussian()`: a stream of its own for each place of the program.

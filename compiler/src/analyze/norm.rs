@@ -6,7 +6,6 @@ use super::scope::{Place, Scope};
 use super::{expr, init, pointwise, support, unit};
 use crate::ast;
 use crate::diag::Code;
-use crate::diag::suggest::closest;
 use crate::hir::{self, Bounds, Expr, ExprKind, Norm, ParamId, PopId, Unit, constant};
 use crate::source::Span;
 use crate::step::ops::Pw;
@@ -129,28 +128,12 @@ struct Settings {
 
 impl Settings {
     fn read<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, given: &Given<'a>) -> Option<Settings> {
-        let per = word(cx, "per", given[1], ["channel", "neuron"]);
-        let over = word(cx, "over", given[2], ["step", "time"]);
+        let per = builtin::one_of_two(cx, "per", given[1], ["channel", "neuron"]);
+        let over = builtin::one_of_two(cx, "over", given[2], ["step", "time"]);
         let momentum = constant(cx, scope, "momentum", given[3], 0.1, 1.0);
         let eps = constant(cx, scope, "eps", given[4], 1e-5, f64::INFINITY);
         Some(Settings { per_neuron: per? == 1, over_time: over? == 1, momentum: momentum?, eps: eps? })
     }
-}
-
-/// Which of two words is given, the first by default; none after a message.
-fn word(cx: &mut Cx, name: &str, e: Option<&ast::Expr>, words: [&str; 2]) -> Option<usize> {
-    let Some(e) = e else { return Some(0) };
-    let text = match &e.kind {
-        ast::ExprKind::Name(path) if path.segments.len() == 1 => &path.segments[0].text[..],
-        _ => "",
-    };
-    let found = words.iter().position(|word| *word == text);
-    if found.is_none() {
-        cx.report(Code::E0201, e.span, format!("`{name}` is `{}` or `{}`", words[0], words[1]))
-            .at("neither of them")
-            .help(format!("write `{name} = {}`", closest(text, words.into_iter()).unwrap_or(words[0])));
-    }
-    found
 }
 
 /// A constant from 0 to `high` that is the same in every job; none after a message.
