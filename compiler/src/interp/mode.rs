@@ -152,7 +152,13 @@ pub(super) fn custom_slopes<N: Number>(
     if rule.graph.nodes.iter().any(|n| {
         matches!(
             n.op,
-            Op::Fold { .. } | Op::Slide { .. } | Op::Repeat { .. } | Op::SumBlocks { .. } | Op::MatMul { .. }
+            Op::Fold { .. }
+                | Op::Slide { .. }
+                | Op::Repeat { .. }
+                | Op::SumBlocks { .. }
+                | Op::Rows { .. }
+                | Op::SumRows
+                | Op::MatMul { .. }
         )
     }) {
         return no("mixes elements");

@@ -66,6 +66,11 @@ pub(super) fn value<N: Number>(node: &Node, args: &[&Array<N>], env: &Env, now: 
         Op::SumBlocks { times } => {
             env.fill(ty, |t, b, i| sum((0..*times).map(|k| args[0].get(t, b, i * times + k))))
         }
+        Op::Rows { .. } => env.fill(ty, |t, b, i| args[0].get(t, b, i % args[0].ty.width())),
+        Op::SumRows => {
+            let (n, width) = (args[0].ty.width(), ty.width());
+            env.fill(ty, |t, b, i| (i..n).step_by(width).fold(zero, |sum, k| sum + args[0].get(t, b, k)))
+        }
         Op::Random { gaussian, stream, once } => {
             random(ty, env, if *once { 0 } else { now }, *gaussian, *stream)
         }

@@ -231,6 +231,13 @@ pub enum Op {
         /// How many neighbours.
         times: usize,
     },
+    /// `[n]` to `[times, n]`: the same in each row. No time and no samples: a factor for each column of weights.
+    Rows {
+        /// How many rows.
+        times: usize,
+    },
+    /// `[m, n]` to `[n]`: the sum of the rows, ascending (adjoint of `Rows`).
+    SumRows,
     /// Uniform in [0, 1) or standard normal, one for each element of the type.
     Random {
         /// Normal.
@@ -365,6 +372,23 @@ pub struct StepFn {
     pub outputs: Vec<(String, ValId)>,
 }
 
+impl StepFn {
+    /// Which values change from step to step: those made of anything that does. (A state whose `next` is itself counts as one.)
+    pub fn varying(&self) -> Vec<bool> {
+        let mut varies: Vec<bool> = Vec::with_capacity(self.graph.nodes.len());
+        for node in &self.graph.nodes {
+            varies.push(match node.op {
+                Op::Random { once, .. } => !once,
+                Op::Prev(_) | Op::StepIndex => true,
+                Op::Input(k) => self.inputs[k].ty.time,
+                Op::Fold { axes, .. } if axes.time => false,
+                _ => node.args.iter().any(|a| varies[a.idx()]),
+            });
+        }
+        varies
+    }
+}
+
 impl Graph {
     /// Adds a node whose type is known.
     pub fn push(&mut self, op: Op, args: &[ValId], ty: Ty) -> ValId {
@@ -391,7 +415,7 @@ impl Graph {
     }
 
     /// All values in order.
-    pub fn vals(&self) -> impl Iterator<Item = ValId> + use<> {
+    pub fn vals(&self) -> impl DoubleEndedIterator<Item = ValId> + use<> {
         (0..self.nodes.len() as u32).map(ValId)
     }
 

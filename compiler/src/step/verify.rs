@@ -218,6 +218,14 @@ fn expected(graph: &Graph, node: &Node, args: &[&Ty], place: &Place) -> Result<T
             n if *times > 0 && n % times == 0 => Ty { shape: vec![n / times], ..args[0].clone() },
             n => return Err(format!("sums {times} neighbours of {n}")),
         },
+        Op::Rows { times } => match (args[0].shape.as_slice(), args[0].time || args[0].batch) {
+            ([n], false) => Ty::tensor(&[*times, *n]),
+            _ => return Err(format!("makes rows of {}", args[0])),
+        },
+        Op::SumRows => match (args[0].shape.as_slice(), args[0].time || args[0].batch) {
+            ([_, n], false) => Ty::tensor(&[*n]),
+            _ => return Err(format!("sums the rows of {}", args[0])),
+        },
         Op::Scan(scan) => index(index(place.scans, *scan, "scan")?, 0, "result of the scan")?.clone(),
         Op::ScanOut(out) => match graph.node(node.args[0]).op {
             Op::Scan(scan) => index(&place.scans[scan], *out, "result of the scan")?.clone(),

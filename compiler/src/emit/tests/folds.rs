@@ -201,6 +201,21 @@ fn repeats_and_their_sums_agree() {
 }
 
 #[test]
+fn rows_and_products_with_them_agree() {
+    for (k, n) in [(1, 1), (3, 5), (17, 9), (70, 68)] {
+        let mut net = net(3, 2, 2);
+        let (w, factor) = (param(&mut net, &[k, n]), param(&mut net, &[n]));
+        let rows = net.graph.push(Op::Rows { times: k }, &[factor], Ty::tensor(&[k, n]));
+        let scaled = net.graph.pointwise(Pw::Mul, &[w, rows]);
+        let sums = net.graph.push(Op::SumRows, &[scaled], Ty::tensor(&[n]));
+        let x = input(&mut net, &ty("tb", &[k]));
+        let y = net.graph.matmul(x, scaled, false);
+        [rows, sums, y].into_iter().for_each(|val| output(&mut net, val));
+        check(&net);
+    }
+}
+
+#[test]
 fn random_numbers_agree() {
     let mut net = net(3, 2, 3);
     for (k, axes) in ["", "t", "b", "tb"].iter().enumerate() {

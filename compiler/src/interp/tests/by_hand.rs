@@ -142,6 +142,18 @@ fn repeats_and_sums_of_blocks() {
     check(&mut net, y, &[&[1.0, 10.0]], &[], &[2.0, 11.0, 20.0]);
 }
 
+#[test]
+fn rows_and_their_sums() {
+    let mut net = empty(1, 1, 1);
+    let x = param(&mut net, &[2]);
+    let rows = net.graph.push(Op::Rows { times: 3 }, &[x], Ty::tensor(&[3, 2]));
+    let w = param(&mut net, &[3, 2]);
+    let product = net.graph.pointwise(Pw::Mul, &[w, rows]);
+    let sums = net.graph.push(Op::SumRows, &[product], Ty::tensor(&[2]));
+    let weights = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    check(&mut net, sums, &[], &[&[10.0, -1.0], &weights], &[90.0, -12.0]);
+}
+
 /// `v = 0.5 v + x`, fires at 1 and goes down by 1 then.
 fn lif(reverse: bool) -> Scan {
     let mut body = Graph::default();
