@@ -11,6 +11,7 @@ pub const MODULES: &[(&str, &str)] = &[
         concat!(
             include_str!("../../stdlib/init.snn"),
             include_str!("../../stdlib/init_structure.snn"),
+            include_str!("../../stdlib/init_kernels.snn"),
             include_str!("../../stdlib/init_spiking.snn")
         ),
     ),

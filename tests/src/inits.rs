@@ -9,6 +9,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         Trial::test("lsuv: what arrives has the variance asked for, layer by layer", lsuv),
         Trial::test("fluctuation_driven: the membrane has the std asked for", fluctuation),
+        Trial::test("dirac, delta_orthogonal, lsuv: what convolutions make of their input", convolutions),
     ]
 }
 
@@ -34,6 +35,20 @@ fn lsuv() -> Result<(), Failed> {
         near(*found, expected, 1e-3 * expected)?;
     }
     Ok(())
+}
+
+fn convolutions() -> Result<(), Failed> {
+    let [whole, grouped, depthwise, before, after, variance] = reported("convolutions.snn")?[..] else {
+        return Err("six reports are wanted".into());
+    };
+    near(whole, 0.0, 0.0)?;
+    near(grouped, 0.0, 0.0)?;
+    near(depthwise, 0.0, 0.0)?;
+    near(after, before, 1e-5 * before)?;
+    match before > 1000.0 {
+        true => near(variance, 4.0, 4e-3),
+        false => Err(format!("nothing arrives: {before}").into()),
+    }
 }
 
 /// Of inputs that spike independently with probability p the membrane has the variance n s^2 (p (1 - p) k2 + p^2 k1^2) over neurons and steps,

@@ -411,8 +411,7 @@ fn learn<'a>(cx: &mut Cx<'a>, level: usize, learn: &'a ast::Learn) -> Expr {
         shape: own.clone(),
         fan_in: own.get(1).copied().unwrap_or(1),
         fan_out: if own.len() > 1 { own[0] } else { 1 },
-        count: 0,
-        into: None,
+        ..Draw::default()
     };
     let name = draw.stream.clone();
     scope.place = Place::Init;

@@ -11,6 +11,7 @@ use crate::ast;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::hir::{self, Expr, ExprKind, LocalId, ModelId, Unit};
 use crate::source::{FileId, Sources, Span};
+use snn_runtime::windows::Windows;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most declarations that are put in place inside each other.
@@ -46,6 +47,8 @@ pub(super) struct Draw {
     pub fan_out: usize,
     /// In an `init`: the population and its input that the weights belong to.
     pub into: Option<(hir::PopId, usize)>,
+    /// In an `init` of weights of a convolution: over what.
+    pub over: Option<Windows>,
 }
 
 /// State of a `param` of a file.

@@ -37,6 +37,9 @@ pub(super) const SPECIAL: &[&str] = &[
     "radius",
     "order_of_inputs",
     "order_of_outputs",
+    "orthonormal_taps",
+    "orthonormal_kernels",
+    "kernel_of_spectrum",
     "mean_square_of",
     "arriving",
 ];

@@ -188,7 +188,7 @@ fn illegal(e: &Expr, in_statistic: bool) -> Option<(Span, &'static str)> {
         ExprKind::State(_) | ExprKind::Port(..) | ExprKind::Fired(_) | ExprKind::StepIndex => {
             return Some((e.span, "another value at every step"));
         }
-        ExprKind::MatVec(..) if in_statistic => {}
+        ExprKind::MatVec(..) | ExprKind::Slide { weight: Some(_), .. } if in_statistic => {}
         ExprKind::Delayed { .. } | ExprKind::MatVec(..) | ExprKind::Slide { .. } => {
             return Some((e.span, "not known before training"));
         }
@@ -226,6 +226,11 @@ fn inline(e: Expr, known: &mut Vec<(LocalId, Expr)>) -> Expr {
         ExprKind::MatVec(w, x) => {
             let (w, x) = (Box::new(inline(*w, known)), Box::new(inline(*x, known)));
             Expr { kind: ExprKind::MatVec(w, x), ..e }
+        }
+        ExprKind::Slide { slide, over, value, weight } => {
+            let value = Box::new(inline(*value, known));
+            let weight = weight.map(|w| Box::new(inline(*w, known)));
+            Expr { kind: ExprKind::Slide { slide, over, value, weight }, ..e }
         }
         ExprKind::Matrix(op, value) => {
             Expr { kind: ExprKind::Matrix(op, Box::new(inline(*value, known))), ..e }

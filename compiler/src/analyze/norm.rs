@@ -200,7 +200,7 @@ impl Tensors {
         let len = if self.per_neuron { neurons } else { self.all.first().copied().unwrap_or(neurons) };
         let (name, shape) = (format!("{}.{name}", self.prefix), vec![len]);
         let draw =
-            Draw { stream: name.clone(), shape: shape.clone(), fan_in: 1, fan_out: 1, count: 0, into: None };
+            Draw { stream: name.clone(), shape: shape.clone(), fan_in: 1, fan_out: 1, ..Draw::default() };
         let init = match e {
             Some(e) => init::first_value(cx, scope, e, draw),
             None => {

@@ -87,8 +87,7 @@ pub(super) fn project<'a>(
 fn look_at<'a>(cx: &mut Cx<'a>, level: usize, args: &'a [ast::Arg]) {
     for name in ["init", "bias", "weight", "delay"] {
         let Some(e) = argument(args, name) else { continue };
-        let draw =
-            Draw { stream: "?".into(), shape: vec![1, 1], fan_in: 1, fan_out: 1, count: 0, into: None };
+        let draw = Draw { stream: "?".into(), shape: vec![1, 1], fan_in: 1, fan_out: 1, ..Draw::default() };
         cx.drawing(draw, |cx| expr::elaborate(cx, &mut scope_of(level, Place::Init), e));
     }
 }
@@ -299,8 +298,9 @@ pub(super) fn weighted<'a>(
         shape,
         fan_in: fans[0],
         fan_out: fans[1],
-        count: 0,
         into: Some((line.target, line.port)),
+        over: over.filter(|_| what == "weight"),
+        ..Draw::default()
     };
     let first = first_weights(cx, line, given, draw("weight", shape.clone()));
     let unit = port_unit.div(line.source.unit).unwrap_or_default();
@@ -394,10 +394,9 @@ fn one_to_one<'a>(cx: &mut Cx<'a>, line: &Line<'a>) -> Option<Made> {
         shape: vec![post],
         fan_in: 1,
         fan_out: 1,
-        count: 0,
-        into: None,
+        into: Some((line.target, line.port)),
+        ..Draw::default()
     };
-    let draw = Draw { into: Some((line.target, line.port)), ..draw };
     let first = init::first_value(cx, &mut scope, e, draw);
     let env = constant::ConstEnv { dt: 1e-3, steps: 1 };
     let is_number = first.value.shape.is_empty() && constant::eval(&first.value, &env).is_some();

@@ -64,8 +64,11 @@ pub(super) fn range_in(expr: &Expr, env: &mut Env) -> Bounds {
         }
         ExprKind::Neuron(_, _, NeuronFact::KernelSquare | NeuronFact::SurrogateMean) => POSITIVE,
         ExprKind::Neuron(..) => Bounds::NONE,
-        ExprKind::Matrix(MatrixOp::Orthonormal, _) => between(-1.0, 1.0),
-        ExprKind::Matrix(MatrixOp::LowRank(_), _) => Bounds::NONE,
+        ExprKind::Matrix(
+            MatrixOp::Orthonormal | MatrixOp::OrthonormalTaps | MatrixOp::OrthonormalKernels(_),
+            _,
+        ) => between(-1.0, 1.0),
+        ExprKind::Matrix(MatrixOp::LowRank(_) | MatrixOp::KernelOfSpectrum, _) => Bounds::NONE,
         ExprKind::Matrix(..) => POSITIVE,
         ExprKind::MatVec(..)
         | ExprKind::Slide { .. }

@@ -10,6 +10,7 @@ use crate::ast;
 use crate::diag::Code;
 use crate::hir::{Expr, ExprKind, LocalId, MatrixOp, NeuronFact, StmtKind, Unit, constant};
 use crate::source::Span;
+use crate::step::Slide;
 use crate::step::ops::Pw;
 
 /// Whether a function of the language is one of these.
@@ -17,14 +18,18 @@ pub(super) fn is_whole(name: &str) -> bool {
     matches!(name, "mean_square_of" | "arriving") || op(name, 0).is_some()
 }
 
-fn op(name: &str, rank: usize) -> Option<MatrixOp> {
+/// The operation of a name; `count` is its second argument, where it has one.
+fn op(name: &str, count: usize) -> Option<MatrixOp> {
     let all = [
         MatrixOp::Orthonormal,
-        MatrixOp::LowRank(rank),
+        MatrixOp::LowRank(count),
         MatrixOp::SingularValues,
         MatrixOp::Radius,
         MatrixOp::OrderOfInputs,
         MatrixOp::OrderOfOutputs,
+        MatrixOp::OrthonormalTaps,
+        MatrixOp::OrthonormalKernels(count),
+        MatrixOp::KernelOfSpectrum,
     ];
     all.into_iter().find(|op| op.name() == name)
 }
@@ -49,21 +54,30 @@ pub(super) fn call<'a>(
     if name == "arriving" {
         return arriving(cx, scope, args, span);
     }
-    let params: &'static [&'static str] = if name == "nearest_of_rank" { &["x", "rank"] } else { &["x"] };
+    let params: &'static [&'static str] = match name {
+        "nearest_of_rank" => &["x", "rank"],
+        "orthonormal_kernels" => &["x", "n"],
+        _ => &["x"],
+    };
     let Some(mut values) = builtin::arguments(cx, scope, name, params, None, args, span) else {
         return poison(span);
     };
-    let rank = if values.len() > 1 { values.pop().map(|r| rank(cx, r)) } else { Some(Some(0)) };
-    let (Some(value), Some(Some(rank))) = (values.pop(), rank) else { return poison(span) };
+    let count =
+        if values.len() > 1 { values.pop().map(|n| whole_number(cx, name, n)) } else { Some(Some(0)) };
+    let (Some(value), Some(Some(count))) = (values.pop(), count) else { return poison(span) };
     if is_poison(&value) || scope.place == Place::Unknown {
         return poison(span);
     }
-    let Some(op) = op(name, rank) else { return poison(span) };
-    let [post, pre] = *value.shape.as_slice() else {
-        cx.report(Code::E0501, value.span, format!("`{name}` wants a matrix"))
-            .at(format!("{:?} values", value.shape))
-            .help("use it for weights `[post, pre]`, of values that differ: `gaussian()`");
-        return poison(span);
+    let Some(op) = op(name, count) else { return poison(span) };
+    let (post, pre) = match *value.shape.as_slice() {
+        [post, pre] => (post, pre),
+        [out, of_group, height, width] => (out, of_group * height * width),
+        _ => {
+            cx.report(Code::E0501, value.span, format!("`{name}` wants a matrix"))
+                .at(format!("{:?} values", value.shape))
+                .help("use it for weights `[post, pre]`, of values that differ: `gaussian()`");
+            return poison(span);
+        }
     };
     if op == MatrixOp::Radius && post != pre {
         cx.report(Code::E0501, value.span, format!("`{name}` of a matrix of {post} by {pre}"))
@@ -84,8 +98,19 @@ fn arriving<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, args: &'a [ast::Arg], sp
     if is_poison(&w) || is_poison(&x) || scope.place == Place::Unknown {
         return poison(span);
     }
-    let (post, pre) = match *w.shape.as_slice() {
-        [post, pre] if x.shape.iter().product::<usize>() == pre => (post, pre),
+    let size = x.shape.iter().product::<usize>();
+    let Some(unit) = w.unit.mul(x.unit) else { return poison(span) };
+    match (w.shape.as_slice(), cx.draw.over) {
+        (&[post, pre], None) if size == pre => {
+            let kind = ExprKind::MatVec(Box::new(w), Box::new(x));
+            Expr { kind, unit, shape: vec![post], span }
+        }
+        (&[_, _, _, _], Some(over)) if size == over.width_in() => {
+            let [height, width] = over.out_size();
+            let shape = vec![over.channels[1], height, width];
+            let (slide, weight) = (Slide::Conv, Some(Box::new(w)));
+            Expr { kind: ExprKind::Slide { slide, over, value: Box::new(x), weight }, unit, shape, span }
+        }
         _ => {
             cx.report(
                 Code::E0503,
@@ -93,25 +118,24 @@ fn arriving<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, args: &'a [ast::Arg], sp
                 format!("weights {:?} and activity {:?} do not fit", w.shape, x.shape),
             )
             .at("the second axis of weights is that of what sends")
-            .help("give weights `[post, pre]`, and the input or population that sends");
-            return poison(span);
+            .help("give the weights of this projection, and the input or population that sends");
+            poison(span)
         }
-    };
-    let Some(unit) = w.unit.mul(x.unit) else { return poison(span) };
-    debug_assert!(pre > 0);
-    Expr { kind: ExprKind::MatVec(Box::new(w), Box::new(x)), unit, shape: vec![post], span }
+    }
 }
 
-fn rank(cx: &mut Cx, value: Expr) -> Option<usize> {
-    let value = unit::plain(cx, value, "a rank");
+/// The second argument of `nearest_of_rank` and `orthonormal_kernels`.
+fn whole_number(cx: &mut Cx, name: &str, value: Expr) -> Option<usize> {
+    let what = if name == "nearest_of_rank" { "a rank" } else { "a number of kernels" };
+    let value = unit::plain(cx, value, what);
     if is_poison(&value) {
         return None;
     }
     let known = constant::eval_free(&value).filter(|r| *r >= 0.0 && r.fract() == 0.0 && *r < 1e9);
     if known.is_none() {
-        cx.report(Code::E0502, value.span, "a rank is a whole number")
+        cx.report(Code::E0502, value.span, format!("{what} is a whole number"))
             .at("not a whole number that is known")
-            .help("write for example `nearest_of_rank(w, 10)`");
+            .help(format!("write for example `{name}(w, 10)`"));
     }
     known.map(|r| r as usize)
 }

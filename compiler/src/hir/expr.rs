@@ -112,7 +112,11 @@ impl NeuronFact {
     }
 }
 
-/// Functions of whole matrices `[post, pre]`, in initializers.
+/// Names of indices along the axes of weights, in initializers: receiving and sending neuron (or channel of the group), position in the kernel.
+pub const AXES: [&str; 4] = ["i", "j", "kernel_row", "kernel_column"];
+
+/// Functions of whole matrices `[post, pre]`, in initializers. The weights of a convolution `[out, in / groups, height, width]` are taken as the
+/// matrix `[out, in / groups * height * width]`, unless something else is said.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum MatrixOp {
     /// The orthonormal factor: `[post, pre]`.
@@ -127,6 +131,12 @@ pub enum MatrixOp {
     OrderOfInputs,
     /// Place among the synapses of the same sender, from 0 for the smallest: `[post, pre]`.
     OrderOfOutputs,
+    /// The orthonormal factor of the matrix `[out, in / groups]` of each position of the kernel.
+    OrthonormalTaps,
+    /// For each receiving channel the kernels of its senders, so many at a time, as the rows of a matrix: their orthonormal factor.
+    OrthonormalKernels(usize),
+    /// Each kernel as the real half spectrum of another one (the first `width / 2 + 1` columns): that one.
+    KernelOfSpectrum,
 }
 
 impl MatrixOp {
@@ -139,13 +149,28 @@ impl MatrixOp {
             MatrixOp::Radius => "radius",
             MatrixOp::OrderOfInputs => "order_of_inputs",
             MatrixOp::OrderOfOutputs => "order_of_outputs",
+            MatrixOp::OrthonormalTaps => "orthonormal_taps",
+            MatrixOp::OrthonormalKernels(_) => "orthonormal_kernels",
+            MatrixOp::KernelOfSpectrum => "kernel_of_spectrum",
+        }
+    }
+
+    /// The whole number that is its second argument.
+    pub fn count(self) -> Option<usize> {
+        match self {
+            MatrixOp::LowRank(n) | MatrixOp::OrthonormalKernels(n) => Some(n),
+            _ => None,
         }
     }
 
     /// The shape of the result for a matrix.
     pub fn shape(self, matrix: &[usize]) -> Vec<usize> {
         match self {
-            MatrixOp::SingularValues => matrix.iter().copied().min().into_iter().collect(),
+            MatrixOp::SingularValues => {
+                let (post, pre) =
+                    matrix.split_first().map_or((0, 0), |(post, rest)| (*post, rest.iter().product()));
+                vec![post.min(pre)]
+            }
             MatrixOp::Radius => Vec::new(),
             _ => matrix.to_vec(),
         }
@@ -154,8 +179,15 @@ impl MatrixOp {
     /// The unit of the result for a matrix of a unit.
     pub fn unit(self, unit: Unit) -> Unit {
         match self {
-            MatrixOp::Orthonormal | MatrixOp::OrderOfInputs | MatrixOp::OrderOfOutputs => Unit::NONE,
-            MatrixOp::LowRank(_) | MatrixOp::SingularValues | MatrixOp::Radius => unit,
+            MatrixOp::Orthonormal
+            | MatrixOp::OrderOfInputs
+            | MatrixOp::OrderOfOutputs
+            | MatrixOp::OrthonormalTaps
+            | MatrixOp::OrthonormalKernels(_) => Unit::NONE,
+            MatrixOp::LowRank(_)
+            | MatrixOp::SingularValues
+            | MatrixOp::Radius
+            | MatrixOp::KernelOfSpectrum => unit,
         }
     }
 }
@@ -269,7 +301,7 @@ pub enum ExprKind {
         /// In a body: the same at every step of a presentation.
         once: bool,
     },
-    /// In an `init`: index along a logical axis (0: post `i`, 1: pre `j`).
+    /// In an `init`: index along a logical axis, named in [`AXES`].
     Iota(usize),
     /// In an `init`: what is measured of the neuron that receives at this port (index).
     Neuron(PopId, usize, NeuronFact),

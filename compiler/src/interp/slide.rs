@@ -65,6 +65,13 @@ fn row<N: Number>(x: &Array<N>, t: usize, b: usize) -> &[N] {
     &x.data[at..at + x.ty.width()]
 }
 
+/// The convolution of one image, as [`Slide::Conv`].
+pub(crate) fn convolution<N: Number>(over: &Windows, x: &[N], w: &[N]) -> Vec<N> {
+    let mut to = vec![N::from_f64(0.0); over.width_out()];
+    conv(over, x, w, &mut to);
+    to
+}
+
 fn conv<N: Number>(over: &Windows, x: &[N], w: &[N], to: &mut [N]) {
     let (n, positions, zero) = (over.channels[1], over.positions(), N::from_f64(0.0));
     let of_group = over.channels.map(|c| c / over.groups);

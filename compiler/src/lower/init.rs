@@ -5,6 +5,7 @@ use super::population::stored_shape;
 use crate::hir::constant::ConstEnv;
 use crate::hir::{self, ExprKind, LocalId, MatrixOp, NeuronFact, Over, PopId, ReduceOp};
 use crate::interp;
+use crate::interp::filters;
 use crate::interp::matrix::{self, Matrix};
 use crate::step::{Graph, Op, Ty, ValId};
 use std::collections::BTreeMap;
@@ -36,6 +37,8 @@ struct InitScope<'a, 'n> {
     locals: BTreeMap<LocalId, ValId>,
     /// As stored.
     shape: Vec<usize>,
+    /// Height and width of the kernel, for weights of a convolution.
+    kernel: Option<[usize; 2]>,
     activity: Option<&'a mut dyn Activity>,
     neurons: &'n dyn Neurons,
     /// Tensors that are known as a whole; `Op::Param` of the graph is an index here.
@@ -53,6 +56,7 @@ pub fn init_values(
     neurons: &dyn Neurons,
 ) -> Vec<f32> {
     let mut scope = InitScope::new(&stored_shape(param), env, seed, activity, neurons);
+    scope.kernel = kernel(&param.shape).filter(|_| param.windows);
     let values = scope.values(&param.init.value);
     let len: usize = param.shape.iter().product();
     let values = if values.len() == len { values } else { vec![values[0]; len] };
@@ -68,18 +72,26 @@ pub fn of_first_values(
 ) -> Vec<f64> {
     let mut scope = InitScope::new(&turned(shape), env, 0, None, &NoNeurons);
     let tensor = scope.tensor(stored.iter().map(|v| f64::from(*v)).collect(), shape);
+    scope.kernel = kernel(shape);
     scope.bind(w, tensor);
     let values = scope.values(value);
-    let [post, pre] = *value.shape.as_slice() else { return values };
+    let [post, pre, ..] = value.shape.as_slice() else { return values };
+    let pre = value.shape[2..].iter().fold(*pre, |n, axis| n * axis);
     (0..post * pre).map(|k| values[k % pre * post + k / pre]).collect()
 }
 
-/// Index axes of a matrix or vector as stored.
+/// Index axes of a vector, a matrix or weights of a convolution as stored: the receiving axis is last, the others are one.
 fn turned(shape: &[usize]) -> Vec<usize> {
-    match *shape {
-        [post, pre] => vec![pre, post],
+    match shape {
+        [post, pre @ ..] if !pre.is_empty() => vec![pre.iter().product(), *post],
         _ => shape.to_vec(),
     }
+}
+
+/// Height and width of the kernel of weights `[out, in / groups, height, width]`.
+fn kernel(shape: &[usize]) -> Option<[usize; 2]> {
+    let [_, _, height, width] = *shape else { return None };
+    Some([height, width])
 }
 
 impl<'a, 'n> InitScope<'a, 'n> {
@@ -92,7 +104,7 @@ impl<'a, 'n> InitScope<'a, 'n> {
     ) -> InitScope<'a, 'n> {
         let key = snn_runtime::rng::key(seed, 0, 0);
         let (graph, locals, shape) = (Graph::default(), BTreeMap::new(), shape.to_vec());
-        InitScope { graph, env, locals, shape, activity, neurons, known: Vec::new(), key }
+        InitScope { graph, env, locals, shape, kernel: None, activity, neurons, known: Vec::new(), key }
     }
 
     /// The elements of an expression, in stored order.
@@ -104,10 +116,14 @@ impl<'a, 'n> InitScope<'a, 'n> {
     /// A function of a whole matrix: its argument is evaluated now.
     fn whole(&mut self, op: MatrixOp, value: &hir::Expr) -> ValId {
         let values = self.values(value);
-        let [post, pre] = *value.shape.as_slice() else { panic!("lower: {} of a vector", op.name()) };
+        let [pre, post] = *turned(&value.shape) else { panic!("lower: {} of a vector", op.name()) };
         let a = Matrix::from_fn(post, pre, |i, j| values[if values.len() == 1 { 0 } else { j * post + i }]);
+        let kernel = kernel(&value.shape).unwrap_or([1, 1]);
         let result = match op {
             MatrixOp::Orthonormal => matrix::orthonormal(&a),
+            MatrixOp::OrthonormalTaps => filters::orthonormal_taps(&a, kernel),
+            MatrixOp::OrthonormalKernels(n) => filters::orthonormal_kernels(&a, kernel, n),
+            MatrixOp::KernelOfSpectrum => filters::kernel_of_spectrum(&a, kernel),
             MatrixOp::LowRank(rank) => matrix::low_rank(&a, rank),
             MatrixOp::OrderOfInputs => matrix::order_in_rows(&a),
             MatrixOp::OrderOfOutputs => matrix::order_in_rows(&a.transposed()).transposed(),
@@ -122,6 +138,19 @@ impl<'a, 'n> InitScope<'a, 'n> {
             }
         };
         self.tensor(result.transposed().data, &[post, pre])
+    }
+
+    /// The index of each element along a logical axis of the weights of a convolution.
+    fn tap(&mut self, axis: usize, [height, width]: [usize; 2]) -> ValId {
+        let (shape, area) = ([self.shape[1], self.shape[0]], height * width);
+        let of = |k: usize| match (axis, k / shape[0]) {
+            (0, _) => k % shape[0],
+            (1, tap) => tap / area,
+            (2, tap) => tap % area / width,
+            (_, tap) => tap % width,
+        };
+        let values = (0..shape[0] * shape[1]).map(|k| of(k) as f64).collect();
+        self.tensor(values, &shape)
     }
 
     /// A node for elements in stored order.
@@ -157,6 +186,11 @@ impl InitScope<'_, '_> {
                     (0..post).map(arrives).collect()
                 };
                 x.chunks(pre).flat_map(row).collect()
+            }
+            ExprKind::Slide { over, value, weight: Some(w), .. } => {
+                let w = self.values(w);
+                let images = self.elements(value);
+                images.chunks(over.width_in()).flat_map(|x| interp::convolution(over, x, &w)).collect()
             }
             // Over steps and samples, of each neuron.
             ExprKind::Reduce { op, over: Over::Batch, value } => {
@@ -213,7 +247,10 @@ impl Scope for InitScope<'_, '_> {
                 let stream = snn_runtime::rng::stream(stream);
                 self.graph.push(Op::Random { gaussian: *gaussian, stream, once: false }, &[], ty)
             }
-            ExprKind::Iota(axis) => self.graph.push(Op::Iota(*axis), &[], ty),
+            ExprKind::Iota(axis) => match self.kernel {
+                Some(kernel) => self.tap(*axis, kernel),
+                None => self.graph.push(Op::Iota(*axis), &[], ty),
+            },
             ExprKind::Matrix(op, value) => self.whole(*op, value),
             ExprKind::Neuron(pop, port, fact) => {
                 let value = self.neurons.fact(*pop, *port, *fact);

@@ -24,12 +24,12 @@ pub(super) fn draw<'a>(cx: &mut Cx<'a>, decl: &'a ast::Job, given: &Settings<'a>
     let first = init::first_value(cx, &mut Scope::new(Place::Init), &decl.subject, draw);
     let param = hir::Param {
         name: W.to_string(),
+        windows: shape.len() > 2,
         shape,
         unit: Unit::NONE,
         bounds: Bounds::NONE,
         init: first,
         trained: true,
-        windows: false,
         span: decl.subject.span,
     };
     init::add_param(cx, param, None, None);
@@ -40,18 +40,19 @@ pub(super) fn draw<'a>(cx: &mut Cx<'a>, decl: &'a ast::Job, given: &Settings<'a>
 }
 
 fn draw_of(stream: &str, shape: &[usize]) -> Draw {
-    let (fan_in, fan_out) = (shape.get(1).copied().unwrap_or(1), shape[0]);
-    Draw { stream: stream.to_string(), shape: shape.to_vec(), fan_in, fan_out, count: 0, into: None }
+    let area = shape.iter().skip(2).product::<usize>();
+    let (fan_in, fan_out) = (shape.get(1).copied().unwrap_or(1) * area, shape[0] * area);
+    Draw { stream: stream.to_string(), shape: shape.to_vec(), fan_in, fan_out, ..Draw::default() }
 }
 
-/// `[n]` or `[post, pre]`
+/// `[n]`, `[post, pre]` or, of a convolution, `[out, in / groups, height, width]`
 fn shape<'a>(cx: &mut Cx<'a>, decl: &'a ast::Job) -> Option<Vec<usize>> {
     let axes = decl.duration.as_ref()?;
     let ExprKind::List(items) = &axes.kind else { return None };
-    if items.is_empty() || items.len() > 2 {
-        cx.report(Code::E0501, axes.span, "a tensor has one axis or two")
+    if !matches!(items.len(), 1 | 2 | 4) {
+        cx.report(Code::E0501, axes.span, "a tensor has one axis, two or four")
             .at(format!("{} axes", items.len()))
-            .help("write `for [100, 50]`: receiving, sending neurons");
+            .help("write `for [100, 50]`: receiving, sending neurons; of a convolution `for [8, 4, 3, 3]`: channels, height, width");
         return None;
     }
     items.iter().map(|axis| settings::size(cx, axis, "an axis")).collect()

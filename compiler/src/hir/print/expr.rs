@@ -1,7 +1,7 @@
 //! Text of expressions, with as few parentheses as the precedence of the language needs.
 
 use super::Names;
-use crate::hir::{Expr, ExprKind, MatrixOp, Over, ReduceOp, StateId, TraceRef};
+use crate::hir::{AXES, Expr, ExprKind, Over, ReduceOp, StateId, TraceRef};
 use crate::step::ops::Pw;
 
 /// The text of an expression.
@@ -79,12 +79,10 @@ fn other(expr: &Expr, names: &Names) -> String {
         ExprKind::Target => "target".into(),
         ExprKind::Neuron(_, _, fact) => fact.name().into(),
         ExprKind::Matrix(op, value) => {
-            let rank = if let MatrixOp::LowRank(r) = op { format!(", {r}") } else { String::new() };
-            format!("{}({}{rank})", op.name(), text(value, names, 0))
+            let count = op.count().map_or(String::new(), |n| format!(", {n}"));
+            format!("{}({}{count})", op.name(), text(value, names, 0))
         }
-        ExprKind::Iota(0) => "i".into(),
-        ExprKind::Iota(1) => "j".into(),
-        ExprKind::Iota(axis) => format!("index({axis})"),
+        ExprKind::Iota(axis) => AXES[*axis].into(),
         ExprKind::Random { gaussian, stream, once } => {
             let name = if *gaussian { "gaussian" } else { "random" };
             format!("{name}(stream {stream:?}{})", if *once { ", each presentation" } else { "" })

@@ -224,7 +224,7 @@ fn composed(expr: &Expr) -> Result<(), String> {
             of(expr, value.unit, &value.shape)
         }
         ExprKind::Matrix(op, value) => {
-            ensure(value.shape.len() == 2, || format!("{} of {:?}", op.name(), value.shape))?;
+            ensure(matches!(value.shape.len(), 2 | 4), || format!("{} of {:?}", op.name(), value.shape))?;
             of(expr, op.unit(value.unit), &op.shape(&value.shape))
         }
         ExprKind::Detach(value) | ExprKind::GradScale(value, _) | ExprKind::StraightThrough(value, _) => {
