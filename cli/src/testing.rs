@@ -9,7 +9,6 @@ use snn_compiler::hir::{
     Compare, Expect, Expr, ExprKind, Job, LocalId, Measure, ParamId, PopId, Record, Test, TraceRef, Unit,
 };
 use snn_compiler::interp::{self, Array, Call, Inputs};
-use snn_compiler::lower;
 use snn_compiler::net::Net;
 use snn_compiler::pipeline;
 use snn_compiler::step::Ty;
@@ -92,7 +91,10 @@ fn drawn(runner: &Runner, test: &Test, w: LocalId) -> (Vec<String>, usize) {
     let stored = pipeline::first_values(model, ParamId(last as u32), env, test.job.seed, None);
     let param = &model.params[last];
     let measure = |m: &Measure| match m {
-        Measure::Drawn(value) => lower::of_first_values(value, (w, &param.shape, &stored), env),
+        Measure::Drawn(value) => {
+            let tensor = (w, &param.shape[..], &stored[..]);
+            pipeline::of_first_values(model, value, tensor, env, test.job.seed)
+        }
         Measure::Values(values) => values.clone(),
         _ => unreachable!("only in tests that simulate"),
     };

@@ -2,7 +2,7 @@
 
 mod facts;
 
-pub use facts::first_values;
+pub use facts::{first_values, of_first_values};
 
 use crate::analyze::{self, Overrides};
 use crate::diag::Diagnostics;

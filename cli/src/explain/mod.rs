@@ -94,7 +94,7 @@ fn projection(words: &Words, p: &Projection) -> String {
     line
 }
 
-/// `8192 trained, kaiming_normal(gain = 1.414) at the start, kept >= 0`
+/// `8192 trained, kaiming_normal(gain = 1.414) at the start (random), kept >= 0`
 fn amount(param: &Param) -> String {
     let count = param.shape.iter().product::<usize>();
     let word = if param.trained { "trained" } else { "fixed" };
@@ -106,7 +106,9 @@ fn amount(param: &Param) -> String {
         (false, true) => format!(", kept <= {}", number(high)),
         (false, false) => String::new(),
     };
-    format!("{count} {word}, {} at the start{kept}", param.init.text)
+    let needs = param.init.needs.words();
+    let needs = if needs.is_empty() { String::new() } else { format!(" ({})", needs.join(", ")) };
+    format!("{count} {word}, {} at the start{needs}{kept}", param.init.text)
 }
 
 /// Parameters that are no weights of a projection, and the number of all.

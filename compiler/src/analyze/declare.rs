@@ -40,8 +40,13 @@ pub(super) const SPECIAL: &[&str] = &[
     "orthonormal_taps",
     "orthonormal_kernels",
     "kernel_of_spectrum",
+    "frequencies",
+    "coordinates",
+    "grid",
+    "product",
     "mean_square_of",
     "arriving",
+    "firing",
 ];
 
 /// A declaration.

@@ -101,7 +101,7 @@ pub(super) fn body<'a>(cx: &mut Cx<'a>, place: Place, decl: Decl<'a>, values: Ve
     call::add_lets(cx, &mut scope, &init.lets, &mut lets);
     let value = expr::elaborate(cx, &mut scope, &init.value);
     let draws = value.any(&mut |e| matches!(e.kind, ExprKind::Random { .. }));
-    let mut is_whole = |e: &Expr| matches!(e.kind, ExprKind::Matrix(..));
+    let mut is_whole = |e: &Expr| matches!(e.kind, ExprKind::Matrix(..) | ExprKind::Product(..));
     let whole = value.any(&mut is_whole) || lets.any_from(of_params, &mut is_whole);
     let (name, mode) = (&init.name.text, &init.mode.text[..]);
     if whole && mode != "matrix" {
@@ -165,7 +165,7 @@ fn checked(cx: &mut Cx, value: Expr, shape: &[usize]) -> Expr {
         return number(0.0, span);
     }
     let reads_activity = value.any(&mut |e| is_activity(&e.kind));
-    let value = if reads_activity { inline(value, &mut Vec::new()) } else { value };
+    let value = if reads_activity { settle(value, &mut Vec::new()) } else { value };
     match illegal(&value, false) {
         None => over_tensor(value),
         Some((at, why)) => {
@@ -193,12 +193,28 @@ fn illegal(e: &Expr, in_statistic: bool) -> Option<(Span, &'static str)> {
             return Some((e.span, "not known before training"));
         }
         ExprKind::Const(_) | ExprKind::Pointwise(..) | ExprKind::Reduce { over: Over::Batch, .. } => {}
-        // Weights that activity is multiplied with are not activity.
-        ExprKind::Random { .. } | ExprKind::Iota(_) | ExprKind::Matrix(..) | ExprKind::Neuron(..) => {}
+        // Weights that activity is multiplied with are not activity, and names are of numbers; see `settle`.
+        ExprKind::Local(_) if in_statistic => {}
+        ExprKind::Random { .. } | ExprKind::Iota(_) | ExprKind::Neuron(..) => {}
+        ExprKind::Matrix(..) | ExprKind::Product(..) => {}
         _ if in_statistic => return Some((e.span, "not inside of a reduction over activity")),
         _ => {}
     }
     e.children().into_iter().find_map(|part| illegal(part, in_statistic || is_statistic))
+}
+
+/// Puts `let`s in place but for numbers, which are computed once, in order: what one statistic says the next one may use.
+fn settle(e: Expr, known: &mut Vec<(LocalId, Expr)>) -> Expr {
+    let ExprKind::Let { local, value, body } = e.kind else { return inline(e, known) };
+    let value = inline(*value, known);
+    if value.shape.is_empty() {
+        let body = Box::new(settle(*body, known));
+        return Expr { kind: ExprKind::Let { local, value: Box::new(value), body }, ..e };
+    }
+    known.push((local, value));
+    let body = settle(*body, known);
+    known.pop();
+    body
 }
 
 /// Puts `let`s in place: statistics of activity are of expressions without names.
@@ -235,6 +251,10 @@ fn inline(e: Expr, known: &mut Vec<(LocalId, Expr)>) -> Expr {
         ExprKind::Matrix(op, value) => {
             Expr { kind: ExprKind::Matrix(op, Box::new(inline(*value, known))), ..e }
         }
+        ExprKind::Product(a, b) => {
+            let (a, b) = (Box::new(inline(*a, known)), Box::new(inline(*b, known)));
+            Expr { kind: ExprKind::Product(a, b), ..e }
+        }
         ExprKind::Detach(value) => inline(*value, known),
         kind => Expr { kind, ..e },
     }
@@ -248,6 +268,7 @@ pub(super) fn over_tensor(e: Expr) -> Expr {
         }
         ExprKind::Pointwise(op, args) => ExprKind::Pointwise(op, args.into_iter().map(over_tensor).collect()),
         ExprKind::Matrix(op, value) => ExprKind::Matrix(op, Box::new(over_tensor(*value))),
+        ExprKind::Product(a, b) => ExprKind::Product(Box::new(over_tensor(*a)), Box::new(over_tensor(*b))),
         ExprKind::Let { local, value, body } => {
             ExprKind::Let { local, value: Box::new(over_tensor(*value)), body: Box::new(over_tensor(*body)) }
         }

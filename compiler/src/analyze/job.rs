@@ -9,6 +9,7 @@ mod expect;
 mod measures;
 mod one;
 mod optimizer;
+mod promise;
 mod read;
 mod settings;
 #[cfg(test)]
@@ -56,6 +57,12 @@ pub(super) fn all<'a>(cx: &mut Cx<'a>, file: &'a ast::File, overrides: &Override
         if let ItemKind::Test(decl) = &item.kind {
             let test = test(cx, decl, item.span);
             cx.program.tests.extend(test);
+        }
+    }
+    for item in &file.items {
+        if let ItemKind::Init(decl) = &item.kind {
+            let tests = promise::tests(cx, decl);
+            cx.program.tests.extend(tests);
         }
     }
     for item in &file.items {
@@ -447,7 +454,7 @@ fn test<'a>(cx: &mut Cx<'a>, decl: &'a ast::Test, span: Span) -> Option<Test> {
         _ => (simulated(cx, job, &given)?, None),
     };
     let expects = decl.expects.iter().filter_map(|e| match draws {
-        Some(w) => draw::expect(cx, &job, w, e),
+        Some(w) => draw::expect(cx, &job, (w, None), e),
         None => expect::expect(cx, &job, e),
     });
     let expects = expects.collect();

@@ -62,13 +62,20 @@ pub(super) fn range_in(expr: &Expr, env: &mut Env) -> Bounds {
             let bound = params.iter().copied().zip(ranges).collect();
             bind(bound, env, |env| range_in(forward, env))
         }
-        ExprKind::Neuron(_, _, NeuronFact::KernelSquare | NeuronFact::SurrogateMean) => POSITIVE,
+        ExprKind::Neuron(
+            _,
+            _,
+            NeuronFact::KernelSquare | NeuronFact::SurrogateMean | NeuronFact::SurrogateAtZero,
+        ) => POSITIVE,
         ExprKind::Neuron(..) => Bounds::NONE,
         ExprKind::Matrix(
             MatrixOp::Orthonormal | MatrixOp::OrthonormalTaps | MatrixOp::OrthonormalKernels(_),
             _,
         ) => between(-1.0, 1.0),
-        ExprKind::Matrix(MatrixOp::LowRank(_) | MatrixOp::KernelOfSpectrum, _) => Bounds::NONE,
+        ExprKind::Product(..) => Bounds::NONE,
+        ExprKind::Matrix(MatrixOp::LowRank(_) | MatrixOp::KernelOfSpectrum | MatrixOp::Coordinates(_), _) => {
+            Bounds::NONE
+        }
         ExprKind::Matrix(..) => POSITIVE,
         ExprKind::MatVec(..)
         | ExprKind::Slide { .. }
@@ -113,6 +120,7 @@ fn reduce(op: ReduceOp, over: Over, value: &Expr, env: &mut Env) -> Bounds {
         ReduceOp::Mean | ReduceOp::Last | ReduceOp::Fold(Fold::Min | Fold::Max) => one,
         ReduceOp::Fold(Fold::MinNonzero) => hull(one, point(0.0)),
         ReduceOp::Variance => POSITIVE,
+        ReduceOp::Firing(..) => between(0.0, 1.0),
         ReduceOp::Fold(Fold::Sum) if over == Over::Population => {
             let count = value.shape.iter().product::<usize>() as f64;
             between(times(one.low, count), times(one.high, count))

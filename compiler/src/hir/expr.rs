@@ -44,6 +44,8 @@ pub enum ReduceOp {
     Variance,
     /// The value of the last step (`over` is `Time`).
     Last,
+    /// In an initializer, of what arrives at a port (index): spikes in a step of a neuron to which nothing else comes (`over` is `All`).
+    Firing(PopId, usize),
 }
 
 /// A value of another population, after its step.
@@ -70,17 +72,20 @@ pub enum NeuronFact {
     KernelSquare,
     /// Mean of the absolute derivative of the surrogate over [-1, 1].
     SurrogateMean,
+    /// Absolute derivative of the surrogate at 0.
+    SurrogateAtZero,
     /// Growth of the number of spikes a step with a constant input, far above threshold; 1 over the unit of the port.
     RateSlope,
 }
 
 impl NeuronFact {
     /// All of them.
-    pub const ALL: [NeuronFact; 5] = [
+    pub const ALL: [NeuronFact; 6] = [
         NeuronFact::Threshold,
         NeuronFact::KernelSum,
         NeuronFact::KernelSquare,
         NeuronFact::SurrogateMean,
+        NeuronFact::SurrogateAtZero,
         NeuronFact::RateSlope,
     ];
 
@@ -91,6 +96,7 @@ impl NeuronFact {
             NeuronFact::KernelSum => "kernel_sum",
             NeuronFact::KernelSquare => "kernel_square",
             NeuronFact::SurrogateMean => "surrogate_mean",
+            NeuronFact::SurrogateAtZero => "surrogate_at_zero",
             NeuronFact::RateSlope => "rate_slope",
         }
     }
@@ -106,7 +112,7 @@ impl NeuronFact {
             NeuronFact::Threshold => Some(membrane),
             NeuronFact::KernelSum => membrane.div(port),
             NeuronFact::KernelSquare => membrane.div(port)?.powi(2),
-            NeuronFact::SurrogateMean => Some(Unit::NONE),
+            NeuronFact::SurrogateMean | NeuronFact::SurrogateAtZero => Some(Unit::NONE),
             NeuronFact::RateSlope => Unit::NONE.div(port),
         }
     }
@@ -137,6 +143,10 @@ pub enum MatrixOp {
     OrthonormalKernels(usize),
     /// Each kernel as the real half spectrum of another one (the first `width / 2 + 1` columns): that one.
     KernelOfSpectrum,
+    /// The frequencies of a skew-symmetric matrix of even size: positive imaginary parts of its eigenvalues, largest first: `[n / 2]`.
+    Frequencies,
+    /// Of a symmetric matrix the eigenvectors of so many eigenvalues, largest absolute values first, each times the square root of that: `[d, n]`.
+    Coordinates(usize),
 }
 
 impl MatrixOp {
@@ -152,13 +162,15 @@ impl MatrixOp {
             MatrixOp::OrthonormalTaps => "orthonormal_taps",
             MatrixOp::OrthonormalKernels(_) => "orthonormal_kernels",
             MatrixOp::KernelOfSpectrum => "kernel_of_spectrum",
+            MatrixOp::Frequencies => "frequencies",
+            MatrixOp::Coordinates(_) => "coordinates",
         }
     }
 
     /// The whole number that is its second argument.
     pub fn count(self) -> Option<usize> {
         match self {
-            MatrixOp::LowRank(n) | MatrixOp::OrthonormalKernels(n) => Some(n),
+            MatrixOp::LowRank(n) | MatrixOp::OrthonormalKernels(n) | MatrixOp::Coordinates(n) => Some(n),
             _ => None,
         }
     }
@@ -172,6 +184,8 @@ impl MatrixOp {
                 vec![post.min(pre)]
             }
             MatrixOp::Radius => Vec::new(),
+            MatrixOp::Frequencies => vec![matrix.first().map_or(0, |n| n / 2)],
+            MatrixOp::Coordinates(d) => vec![d, matrix.first().copied().unwrap_or(0)],
             _ => matrix.to_vec(),
         }
     }
@@ -187,7 +201,9 @@ impl MatrixOp {
             MatrixOp::LowRank(_)
             | MatrixOp::SingularValues
             | MatrixOp::Radius
-            | MatrixOp::KernelOfSpectrum => unit,
+            | MatrixOp::KernelOfSpectrum
+            | MatrixOp::Frequencies => unit,
+            MatrixOp::Coordinates(_) => unit.sqrt().unwrap_or_default(),
         }
     }
 }
@@ -307,6 +323,8 @@ pub enum ExprKind {
     Neuron(PopId, usize, NeuronFact),
     /// In an `init`: a function of a whole matrix.
     Matrix(MatrixOp, Box<Expr>),
+    /// In an `init`: the product of two matrices, `[n, k]` and `[k, m]`.
+    Product(Box<Expr>, Box<Expr>),
 }
 
 /// `(value - mean) / sqrt(variance + eps)`, with statistics of the batch in training and running ones otherwise (Ioffe and

@@ -160,6 +160,18 @@ pub struct InitNeeds {
     pub neuron: bool,
 }
 
+impl InitNeeds {
+    /// For people: what it needs beyond the shape.
+    pub fn words(self) -> Vec<&'static str> {
+        let all = [
+            (self.random, "random"),
+            (self.batch, "reads the first batch"),
+            (self.neuron, "measures the receiving neuron"),
+        ];
+        all.into_iter().filter(|(needed, _)| *needed).map(|(_, words)| words).collect()
+    }
+}
+
 /// A state variable of a population.
 #[derive(Clone, Debug)]
 pub struct State {

@@ -126,16 +126,7 @@ fn param(out: &mut String, param: &Param, names: &Names) {
     if value != *text {
         line(out, 2, &format!("each {value}"));
     }
-    let mut facts = Vec::new();
-    if needs.random {
-        facts.push("random".to_string());
-    }
-    if needs.batch {
-        facts.push("reads the first batch".to_string());
-    }
-    if needs.neuron {
-        facts.push("measures the receiving neuron".to_string());
-    }
+    let mut facts: Vec<String> = needs.words().into_iter().map(String::from).collect();
     let range = bounds(*support);
     if !range.is_empty() && support.low != support.high {
         facts.push(format!("values{range}"));

@@ -27,9 +27,10 @@ impl Expr {
             ExprKind::Delayed { value, delay } => vec![value, delay],
             ExprKind::Pointwise(_, args) => args.iter().collect(),
             ExprKind::Repeat(a) | ExprKind::Detach(a) => vec![a],
-            ExprKind::MatVec(a, b) | ExprKind::StraightThrough(a, b) | ExprKind::GradScale(a, b) => {
-                vec![a, b]
-            }
+            ExprKind::MatVec(a, b)
+            | ExprKind::Product(a, b)
+            | ExprKind::StraightThrough(a, b)
+            | ExprKind::GradScale(a, b) => vec![a, b],
             ExprKind::Reduce { value, .. } | ExprKind::Matrix(_, value) => vec![value],
             ExprKind::Normalise(norm) => vec![&norm.value],
             ExprKind::Slide { value, weight, .. } => {

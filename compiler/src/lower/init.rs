@@ -14,21 +14,19 @@ use std::collections::BTreeMap;
 pub trait Activity {
     /// Values of a leaf (`Input`, `Emit`, `Trace`) over steps, samples and neurons.
     fn values(&mut self, leaf: &ExprKind) -> Vec<f64>;
+
+    /// Samples of the batch.
+    fn samples(&self) -> usize;
 }
 
 /// Answers what an initializer asks of neurons.
 pub trait Neurons {
     /// What is measured of a neuron of a population, for what arrives at an input (index); in SI units.
     fn fact(&self, pop: PopId, port: usize, fact: NeuronFact) -> f64;
-}
 
-/// Where no neurons are asked for.
-struct NoNeurons;
-
-impl Neurons for NoNeurons {
-    fn fact(&self, _: PopId, _: usize, fact: NeuronFact) -> f64 {
-        panic!("lower: `{}` outside of an initializer", fact.name())
-    }
+    /// Mean number of spikes in a step of a neuron of a population, for each column of what arrives at an input: `[step][column]`, in SI units;
+    /// after the last step that is given the last one goes on.
+    fn firing(&self, pop: PopId, port: usize, arriving: &[f64], columns: usize) -> f64;
 }
 
 struct InitScope<'a, 'n> {
@@ -69,8 +67,9 @@ pub fn of_first_values(
     value: &hir::Expr,
     (w, shape, stored): (LocalId, &[usize], &[f32]),
     env: ConstEnv,
+    neurons: &dyn Neurons,
 ) -> Vec<f64> {
-    let mut scope = InitScope::new(&turned(shape), env, 0, None, &NoNeurons);
+    let mut scope = InitScope::new(&turned(shape), env, 0, None, neurons);
     let tensor = scope.tensor(stored.iter().map(|v| f64::from(*v)).collect(), shape);
     scope.kernel = kernel(shape);
     scope.bind(w, tensor);
@@ -113,11 +112,17 @@ impl<'a, 'n> InitScope<'a, 'n> {
         interp::graph_values(&self.graph, val, &self.known, self.key)
     }
 
+    /// The value of a matrix, or of the weights of a convolution as one.
+    fn matrix(&mut self, value: &hir::Expr) -> Matrix {
+        let values = self.values(value);
+        let [pre, post] = *turned(&value.shape) else { panic!("lower: a matrix of {:?}", value.shape) };
+        Matrix::from_fn(post, pre, |i, j| values[if values.len() == 1 { 0 } else { j * post + i }])
+    }
+
     /// A function of a whole matrix: its argument is evaluated now.
     fn whole(&mut self, op: MatrixOp, value: &hir::Expr) -> ValId {
-        let values = self.values(value);
-        let [pre, post] = *turned(&value.shape) else { panic!("lower: {} of a vector", op.name()) };
-        let a = Matrix::from_fn(post, pre, |i, j| values[if values.len() == 1 { 0 } else { j * post + i }]);
+        let a = self.matrix(value);
+        let (post, pre) = (a.rows, a.cols);
         let kernel = kernel(&value.shape).unwrap_or([1, 1]);
         let result = match op {
             MatrixOp::Orthonormal => matrix::orthonormal(&a),
@@ -127,6 +132,15 @@ impl<'a, 'n> InitScope<'a, 'n> {
             MatrixOp::LowRank(rank) => matrix::low_rank(&a, rank),
             MatrixOp::OrderOfInputs => matrix::order_in_rows(&a),
             MatrixOp::OrderOfOutputs => matrix::order_in_rows(&a.transposed()).transposed(),
+            MatrixOp::Coordinates(d) => {
+                let values = matrix::coordinates(&a, d);
+                return self.tensor(values.transposed().data, &[d, post]);
+            }
+            MatrixOp::Frequencies => {
+                let values = matrix::frequencies(&a);
+                let shape = [values.len()];
+                return self.tensor(values, &shape);
+            }
             MatrixOp::SingularValues => {
                 let values = matrix::singular_values(&a, matrix::EXACT);
                 let shape = [values.len()];
@@ -164,7 +178,11 @@ impl<'a, 'n> InitScope<'a, 'n> {
 impl InitScope<'_, '_> {
     /// A reduction over everything of an expression of one input or trace: a number.
     fn batch_statistic(&mut self, op: ReduceOp, value: &hir::Expr) -> f64 {
-        reduced(op, &self.elements(value))
+        let elements = self.elements(value);
+        let ReduceOp::Firing(pop, port) = op else { return reduced(op, &elements) };
+        let samples = self.activity.as_ref().map_or(1, |activity| activity.samples());
+        let columns = samples * value.shape.iter().product::<usize>().max(1);
+        self.neurons.firing(pop, port, &elements, columns)
     }
 
     /// Values of an expression over all steps, samples and neurons of the activity it reads, neurons last; or of one sample, or one number.
@@ -213,6 +231,7 @@ fn reduced(op: ReduceOp, values: &[f64]) -> f64 {
     let mean = values.iter().sum::<f64>() / n;
     match op {
         ReduceOp::Mean | ReduceOp::Last => mean,
+        ReduceOp::Firing(..) => panic!("lower: spikes of single values"),
         ReduceOp::Variance => values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n,
         ReduceOp::Fold(fold) => {
             values.iter().copied().reduce(|a, b| interp::fold_pair(fold, a, b)).unwrap_or(0.0)
@@ -241,17 +260,23 @@ impl Scope for InitScope<'_, '_> {
         panic!("lower: samples in an initializer")
     }
     fn leaf(&mut self, e: &hir::Expr) -> ValId {
-        let ty = Ty::tensor(&self.shape);
+        // A grid has a size of its own.
+        let is_matrix = e.shape.len() == 2 || self.kernel.is_some() && e.shape.len() == 4;
+        let ty = Ty::tensor(&if is_matrix { turned(&e.shape) } else { self.shape.clone() });
         match &e.kind {
             ExprKind::Random { gaussian, stream, .. } => {
                 let stream = snn_runtime::rng::stream(stream);
                 self.graph.push(Op::Random { gaussian: *gaussian, stream, once: false }, &[], ty)
             }
             ExprKind::Iota(axis) => match self.kernel {
-                Some(kernel) => self.tap(*axis, kernel),
-                None => self.graph.push(Op::Iota(*axis), &[], ty),
+                Some(kernel) if e.shape.len() == 4 => self.tap(*axis, kernel),
+                _ => self.graph.push(Op::Iota(*axis), &[], ty),
             },
             ExprKind::Matrix(op, value) => self.whole(*op, value),
+            ExprKind::Product(a, b) => {
+                let product = self.matrix(a).times(&self.matrix(b));
+                self.tensor(product.transposed().data, &[product.rows, product.cols])
+            }
             ExprKind::Neuron(pop, port, fact) => {
                 let value = self.neurons.fact(*pop, *port, *fact);
                 self.graph.constant(value)

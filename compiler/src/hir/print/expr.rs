@@ -78,6 +78,7 @@ fn other(expr: &Expr, names: &Names) -> String {
         ExprKind::Scalar(scalar) => scalar.name().into(),
         ExprKind::Target => "target".into(),
         ExprKind::Neuron(_, _, fact) => fact.name().into(),
+        ExprKind::Product(a, b) => format!("product({}, {})", one(a), one(b)),
         ExprKind::Matrix(op, value) => {
             let count = op.count().map_or(String::new(), |n| format!(", {n}"));
             format!("{}({}{count})", op.name(), text(value, names, 0))
@@ -172,6 +173,7 @@ pub fn reduce_name(op: ReduceOp) -> &'static str {
         ReduceOp::Mean => "mean",
         ReduceOp::Variance => "variance",
         ReduceOp::Last => "last",
+        ReduceOp::Firing(..) => "firing",
     }
 }
 

@@ -190,7 +190,7 @@ impl<'a> Scope<'a> {
             ExprKind::Normalise(_) => is_body,
             ExprKind::StepIndex | ExprKind::Training => is_body || is_activity,
             ExprKind::Random { .. } => is_body || is_activity || matches!(place, Place::Init { .. }),
-            ExprKind::Iota(_) | ExprKind::Matrix(..) | ExprKind::Neuron(..) => {
+            ExprKind::Iota(_) | ExprKind::Matrix(..) | ExprKind::Product(..) | ExprKind::Neuron(..) => {
                 matches!(place, Place::Init { .. })
             }
             ExprKind::Target => place == Place::Job,
@@ -222,6 +222,13 @@ fn composed(expr: &Expr) -> Result<(), String> {
         ExprKind::Delayed { value, delay } => {
             ensure(delay.unit == Unit::TIME || is_zero(delay), || format!("a delay of {}", delay.unit))?;
             of(expr, value.unit, &value.shape)
+        }
+        ExprKind::Product(a, b) => {
+            let (&[n, inner], &[outer, m]) = (a.shape.as_slice(), b.shape.as_slice()) else {
+                return Err(format!("a product of {:?} and {:?}", a.shape, b.shape));
+            };
+            ensure(inner == outer, || format!("a product of {:?} and {:?}", a.shape, b.shape))?;
+            of(expr, a.unit.mul(b.unit).ok_or("unit overflows")?, &[n, m])
         }
         ExprKind::Matrix(op, value) => {
             ensure(matches!(value.shape.len(), 2 | 4), || format!("{} of {:?}", op.name(), value.shape))?;
@@ -261,6 +268,7 @@ fn composed(expr: &Expr) -> Result<(), String> {
         ExprKind::Reduce { op, over, value } => {
             let unit = match op {
                 ReduceOp::Variance => value.unit.powi(2).ok_or("unit overflows")?,
+                ReduceOp::Firing(..) => Unit::NONE,
                 _ => value.unit,
             };
             let keeps = matches!(over, Over::Time | Over::Batch);
