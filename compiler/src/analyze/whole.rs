@@ -229,7 +229,7 @@ fn product<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, args: &'a [ast::Arg], spa
         }
         _ => {
             cx.report(Code::E0501, span, format!("a product of {:?} and {:?} values", a.shape, b.shape))
-                .at("not two matrices of which the first has as many columns as the second has rows")
+                .at("columns of the first are not rows of the second")
                 .help(
                     "give them their sizes: `product(grid(n_out, 3, gaussian()), grid(3, n_in, gaussian()))`",
                 );
