@@ -6,6 +6,7 @@ mod locate;
 pub mod memory;
 mod progress;
 pub mod simulate;
+pub mod tensors;
 mod train;
 
 use crate::args::Common;
@@ -247,15 +248,18 @@ impl<'a> Runner<'a> {
         }
         let env = ConstEnv { dt: job.dt, steps: job.steps };
         let model = self.model(job);
+        let tensors = tensors::of_model(self.loaded, model)?;
         for id in hir::first::order(model) {
-            let values = if model.params[id.idx()].init.needs.batch {
+            let param = &model.params[id.idx()];
+            let values = if param.init.needs.batch {
                 let mut activity = activity::FirstBatch::new(self, job, weights, data);
-                pipeline::first_values(model, id, env, job.seed, Some(&mut activity))
+                pipeline::first_values(model, id, env, job.seed, Some(&mut activity), &tensors)
             } else {
-                pipeline::first_values(model, id, env, job.seed, None)
+                pipeline::first_values(model, id, env, job.seed, None, &tensors)
             };
+            let values = values.map_err(|misfit| tensors::misfit(&self.loaded.sources, param, &misfit))?;
             if !values.iter().all(|value| value.is_finite()) {
-                return Err(locate::not_finite(&self.loaded.sources, &model.params[id.idx()]));
+                return Err(locate::not_finite(&self.loaded.sources, param));
             }
             weights.param_mut(ready.engine.program(), id.idx()).copy_from_slice(&values);
         }

@@ -4,7 +4,7 @@ use super::call::is_pointwise;
 use super::context::{Cx, is_poison, leaf, number, poison};
 use super::declare::list;
 use super::scope::{self, Place, Scope};
-use super::{expr, layers, norm, pointwise, unit, whole};
+use super::{expr, files, layers, norm, pointwise, unit, whole};
 use crate::ast;
 use crate::diag::Code;
 use crate::diag::suggest::closest;
@@ -32,6 +32,14 @@ pub(super) fn call<'a>(
     args: &'a [ast::Arg],
     span: Span,
 ) -> Expr {
+    if name == "file" {
+        return poison(span);
+    }
+    if name == "size"
+        && let Some(extent) = files::extent(cx, scope, args, span)
+    {
+        return extent;
+    }
     if whole::is_whole(name) {
         return whole::call(cx, scope, name, args, span);
     }

@@ -39,6 +39,7 @@ pub(super) const SPECIAL: &[&str] = &[
     "order_of_outputs",
     "mean_square_of",
     "arriving",
+    "file",
 ];
 
 /// A declaration.

@@ -30,7 +30,8 @@ pub(super) fn first_value<'a>(
     let batch = value.any(&mut |e| is_activity(&e.kind));
     let neuron = value.any(&mut |e| matches!(e.kind, ExprKind::Neuron(..)));
     let support = support::range(&value);
-    hir::Init { text, value, needs: InitNeeds { random, batch, neuron }, support }
+    let checkpoint = !value.stored().is_empty();
+    hir::Init { text, value, needs: InitNeeds { random, batch, neuron, checkpoint }, support }
 }
 
 /// What weights start with if nothing is said: `kaiming_normal` of the library.
@@ -195,6 +196,7 @@ fn illegal(e: &Expr, in_statistic: bool) -> Option<(Span, &'static str)> {
         ExprKind::Const(_) | ExprKind::Pointwise(..) | ExprKind::Reduce { over: Over::Batch, .. } => {}
         // Weights that activity is multiplied with are not activity.
         ExprKind::Random { .. } | ExprKind::Iota(_) | ExprKind::Matrix(..) | ExprKind::Neuron(..) => {}
+        ExprKind::Element(..) | ExprKind::Extent(..) => {}
         _ if in_statistic => return Some((e.span, "not inside of a reduction over activity")),
         _ => {}
     }
@@ -218,6 +220,10 @@ fn inline(e: Expr, known: &mut Vec<(LocalId, Expr)>) -> Expr {
         ExprKind::Pointwise(op, args) => {
             let args = args.into_iter().map(|arg| inline(arg, known)).collect();
             Expr { kind: ExprKind::Pointwise(op, args), ..e }
+        }
+        ExprKind::Element(of, index) => {
+            let index = index.into_iter().map(|e| inline(e, known)).collect();
+            Expr { kind: ExprKind::Element(of, index), ..e }
         }
         ExprKind::Reduce { op, over, value } => {
             let value = Box::new(inline(*value, known));
@@ -243,6 +249,7 @@ pub(super) fn over_tensor(e: Expr) -> Expr {
         }
         ExprKind::Pointwise(op, args) => ExprKind::Pointwise(op, args.into_iter().map(over_tensor).collect()),
         ExprKind::Matrix(op, value) => ExprKind::Matrix(op, Box::new(over_tensor(*value))),
+        ExprKind::Element(of, index) => ExprKind::Element(of, index.into_iter().map(over_tensor).collect()),
         ExprKind::Let { local, value, body } => {
             ExprKind::Let { local, value: Box::new(over_tensor(*value)), body: Box::new(over_tensor(*body)) }
         }

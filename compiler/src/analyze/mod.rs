@@ -10,6 +10,7 @@ mod circuit;
 mod context;
 mod declare;
 mod expr;
+mod files;
 mod init;
 mod input;
 mod job;

@@ -67,7 +67,10 @@ pub(super) fn range_in(expr: &Expr, env: &mut Env) -> Bounds {
         ExprKind::Matrix(MatrixOp::Orthonormal, _) => between(-1.0, 1.0),
         ExprKind::Matrix(MatrixOp::LowRank(_), _) => Bounds::NONE,
         ExprKind::Matrix(..) => POSITIVE,
+        ExprKind::Extent(..) => between(1.0, f64::INFINITY),
         ExprKind::MatVec(..)
+        | ExprKind::Element(..)
+        | ExprKind::File { .. }
         | ExprKind::Slide { .. }
         | ExprKind::Random { .. }
         | ExprKind::State(_)

@@ -275,6 +275,26 @@ pub enum ExprKind {
     Neuron(PopId, usize, NeuronFact),
     /// In an `init`: a function of a whole matrix.
     Matrix(MatrixOp, Box<Expr>),
+    /// An argument that names a file, or a tensor of it. Analysis only: a program has what is read of it.
+    File {
+        /// The file.
+        file: String,
+        /// The tensor; none: the one of the parameter's own name.
+        tensor: Option<String>,
+    },
+    /// In an `init`: an element of a tensor of a file, by one index for each of its axes.
+    Element(Stored, Vec<Expr>),
+    /// In an `init`: how many elements a tensor of a file has along an axis; 1 along one that it does not have.
+    Extent(Stored, usize),
+}
+
+/// A tensor of a file.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Stored {
+    /// As written: relative to the program.
+    pub file: String,
+    /// Its name: `x->h.weight`.
+    pub tensor: String,
 }
 
 /// `(value - mean) / sqrt(variance + eps)`, with statistics of the batch in training and running ones otherwise (Ioffe and

@@ -158,6 +158,8 @@ pub struct InitNeeds {
     pub batch: bool,
     /// Reads what is measured of the receiving neuron.
     pub neuron: bool,
+    /// Reads tensors of files.
+    pub checkpoint: bool,
 }
 
 /// A state variable of a population.

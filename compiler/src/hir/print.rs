@@ -136,6 +136,10 @@ fn param(out: &mut String, param: &Param, names: &Names) {
     if needs.neuron {
         facts.push("measures the receiving neuron".to_string());
     }
+    if needs.checkpoint {
+        let files: BTreeSet<_> = param.init.value.stored().into_iter().map(|s| &s.file[..]).collect();
+        facts.push(format!("reads {}", files.into_iter().collect::<Vec<_>>().join(", ")));
+    }
     let range = bounds(*support);
     if !range.is_empty() && support.low != support.high {
         facts.push(format!("values{range}"));

@@ -97,7 +97,9 @@ fn param(model: &Model, param: &super::Param) -> Result<(), String> {
     let is_random = param.init.value.any(&mut |e| matches!(e.kind, super::ExprKind::Random { .. }));
     ensure(is_random == param.init.needs.random, || "needs.random is wrong".into())?;
     let measures = param.init.value.any(&mut |e| matches!(e.kind, super::ExprKind::Neuron(..)));
-    ensure(measures == param.init.needs.neuron, || "needs.neuron is wrong".into())
+    ensure(measures == param.init.needs.neuron, || "needs.neuron is wrong".into())?;
+    let reads = !param.init.value.stored().is_empty();
+    ensure(reads == param.init.needs.checkpoint, || "needs.checkpoint is wrong".into())
 }
 
 fn state(model: &Model, id: StateId) -> Result<(), String> {

@@ -3,7 +3,7 @@
 use super::expr::{Scope, expr};
 use super::population::stored_shape;
 use crate::hir::constant::ConstEnv;
-use crate::hir::{self, ExprKind, LocalId, MatrixOp, NeuronFact, Over, PopId, ReduceOp};
+use crate::hir::{self, ExprKind, LocalId, MatrixOp, NeuronFact, Over, PopId, ReduceOp, Stored};
 use crate::interp;
 use crate::interp::matrix::{self, Matrix};
 use crate::step::{Graph, Op, Ty, ValId};
@@ -30,6 +30,29 @@ impl Neurons for NoNeurons {
     }
 }
 
+/// A tensor of a file.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tensor {
+    /// Its axes; of weights `[post, pre]`.
+    pub shape: Vec<usize>,
+    /// Its elements, the last axis fastest.
+    pub values: Vec<f32>,
+}
+
+/// What was read of files: all that initializers ask for.
+pub type Tensors = BTreeMap<Stored, Tensor>;
+
+/// An initializer asks a tensor of a file for what it does not have.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Misfit {
+    /// Which tensor.
+    pub stored: Stored,
+    /// Its axes.
+    pub shape: Vec<usize>,
+    /// The element asked for.
+    pub index: Vec<f64>,
+}
+
 struct InitScope<'a, 'n> {
     graph: Graph,
     env: ConstEnv,
@@ -38,25 +61,31 @@ struct InitScope<'a, 'n> {
     shape: Vec<usize>,
     activity: Option<&'a mut dyn Activity>,
     neurons: &'n dyn Neurons,
+    tensors: &'n Tensors,
+    misfit: Option<Misfit>,
     /// Tensors that are known as a whole; `Op::Param` of the graph is an index here.
     known: Vec<Vec<f64>>,
     key: u64,
 }
 
 /// The values of one parameter in stored order (`[pre][post]`), for a run seed. `activity` must be given if the initializer
-/// needs the batch.
+/// needs the batch, and `tensors` must hold those that it reads; one that does not have what it is asked for is a [`Misfit`].
 pub fn init_values(
     param: &hir::Param,
     env: ConstEnv,
     seed: u64,
     activity: Option<&mut dyn Activity>,
     neurons: &dyn Neurons,
-) -> Vec<f32> {
-    let mut scope = InitScope::new(&stored_shape(param), env, seed, activity, neurons);
+    tensors: &Tensors,
+) -> Result<Vec<f32>, Misfit> {
+    let mut scope = InitScope::new(&stored_shape(param), env, seed, activity, neurons, tensors);
     let values = scope.values(&param.init.value);
     let len: usize = param.shape.iter().product();
     let values = if values.len() == len { values } else { vec![values[0]; len] };
-    values.into_iter().map(|v| v as f32).collect()
+    match scope.misfit {
+        Some(misfit) => Err(misfit),
+        None => Ok(values.into_iter().map(|v| v as f32).collect()),
+    }
 }
 
 /// The value of an expression in which `w` stands for a tensor of first values (in stored order): what tests expect of them.
@@ -66,7 +95,8 @@ pub fn of_first_values(
     (w, shape, stored): (LocalId, &[usize], &[f32]),
     env: ConstEnv,
 ) -> Vec<f64> {
-    let mut scope = InitScope::new(&turned(shape), env, 0, None, &NoNeurons);
+    let none = Tensors::new();
+    let mut scope = InitScope::new(&turned(shape), env, 0, None, &NoNeurons, &none);
     let tensor = scope.tensor(stored.iter().map(|v| f64::from(*v)).collect(), shape);
     scope.bind(w, tensor);
     let values = scope.values(value);
@@ -82,6 +112,20 @@ fn turned(shape: &[usize]) -> Vec<usize> {
     }
 }
 
+impl Tensor {
+    /// The element at an index, if there is one.
+    fn element(&self, index: &[f64]) -> Option<f32> {
+        let mut at = 0;
+        for (i, n) in index.iter().zip(&self.shape) {
+            if *i < 0.0 || *i >= *n as f64 || i.fract() != 0.0 {
+                return None;
+            }
+            at = at * n + *i as usize;
+        }
+        self.values.get(at).copied().filter(|_| index.len() == self.shape.len())
+    }
+}
+
 impl<'a, 'n> InitScope<'a, 'n> {
     fn new(
         shape: &[usize],
@@ -89,10 +133,12 @@ impl<'a, 'n> InitScope<'a, 'n> {
         seed: u64,
         activity: Option<&'a mut dyn Activity>,
         neurons: &'n dyn Neurons,
+        tensors: &'n Tensors,
     ) -> InitScope<'a, 'n> {
         let key = snn_runtime::rng::key(seed, 0, 0);
         let (graph, locals, shape) = (Graph::default(), BTreeMap::new(), shape.to_vec());
-        InitScope { graph, env, locals, shape, activity, neurons, known: Vec::new(), key }
+        let known = Vec::new();
+        InitScope { graph, env, locals, shape, activity, neurons, tensors, misfit: None, known, key }
     }
 
     /// The elements of an expression, in stored order.
@@ -122,6 +168,27 @@ impl<'a, 'n> InitScope<'a, 'n> {
             }
         };
         self.tensor(result.transposed().data, &[post, pre])
+    }
+
+    /// Elements of a tensor of a file: its indices are evaluated now. What the tensor does not have is a misfit, and 0.
+    fn elements_of(&mut self, stored: &Stored, index: &[hir::Expr], shape: &[usize]) -> ValId {
+        let index: Vec<Vec<f64>> = index.iter().map(|e| self.values(e)).collect();
+        let tensors = self.tensors;
+        let tensor = tensors.get(stored).expect("lower: tensors that are asked for were read");
+        let n = index.iter().map(Vec::len).max().unwrap_or(1);
+        let mut values = Vec::with_capacity(n);
+        for k in 0..n {
+            let at: Vec<f64> = index.iter().map(|axis| axis[if axis.len() == 1 { 0 } else { k }]).collect();
+            let value = tensor.element(&at);
+            if value.is_none() && self.misfit.is_none() {
+                self.misfit = Some(Misfit { stored: stored.clone(), shape: tensor.shape.clone(), index: at });
+            }
+            values.push(f64::from(value.unwrap_or(0.0)));
+        }
+        match *values {
+            [one] if shape.is_empty() => self.graph.constant(one),
+            _ => self.tensor(values, shape),
+        }
     }
 
     /// A node for elements in stored order.
@@ -215,6 +282,12 @@ impl Scope for InitScope<'_, '_> {
             }
             ExprKind::Iota(axis) => self.graph.push(Op::Iota(*axis), &[], ty),
             ExprKind::Matrix(op, value) => self.whole(*op, value),
+            ExprKind::Element(stored, index) => self.elements_of(stored, index, &e.shape),
+            ExprKind::Extent(stored, axis) => {
+                let tensor = self.tensors.get(stored).expect("lower: tensors that are asked for were read");
+                let extent = tensor.shape.get(*axis).copied().unwrap_or(1);
+                self.graph.constant(extent as f64)
+            }
             ExprKind::Neuron(pop, port, fact) => {
                 let value = self.neurons.fact(*pop, *port, *fact);
                 self.graph.constant(value)

@@ -6,7 +6,7 @@ use crate::hir::alone::{self, Alone};
 use crate::hir::constant::{self, ConstEnv};
 use crate::hir::{self, ExprKind, Job, JobKind, Model, NeuronFact, ParamId, PopId, Record, Unit};
 use crate::interp::{self, Array, Call, Inputs};
-use crate::lower::{self, Activity, Neurons};
+use crate::lower::{self, Activity, Misfit, Neurons, Tensors};
 use crate::source::Span;
 use snn_runtime::abi::SCALARS;
 
@@ -17,9 +17,10 @@ pub fn first_values(
     env: ConstEnv,
     seed: u64,
     activity: Option<&mut dyn Activity>,
-) -> Vec<f32> {
-    let neurons = Measured { model, env, seed };
-    lower::init_values(&model.params[param.idx()], env, seed, activity, &neurons)
+    tensors: &Tensors,
+) -> Result<Vec<f32>, Misfit> {
+    let neurons = Measured { model, env, seed, tensors };
+    lower::init_values(&model.params[param.idx()], env, seed, activity, &neurons, tensors)
 }
 
 /// Measures the neurons of a model.
@@ -30,6 +31,8 @@ pub struct Measured<'a> {
     pub env: ConstEnv,
     /// Of the first values of its parameters.
     pub seed: u64,
+    /// What its parameters read of files.
+    pub tensors: &'a Tensors,
 }
 
 /// Steps of the first and the longest measurement.
@@ -64,8 +67,9 @@ fn peak(values: &[f64]) -> f64 {
 impl Measured<'_> {
     fn alone(&self, pop: PopId, port: usize, silenced: bool) -> Alone {
         let value = |id: ParamId| {
-            // Parameters of neurons read no neurons.
-            let values = first_values(self.model, id, self.env, self.seed, None);
+            // Parameters of neurons read no neurons. A misfit is said where they get their own values.
+            let values = first_values(self.model, id, self.env, self.seed, None, self.tensors);
+            let values = values.unwrap_or_default();
             values.iter().map(|v| f64::from(*v)).sum::<f64>() / values.len().max(1) as f64
         };
         alone::alone(self.model, pop, port, &value, silenced)
@@ -203,9 +207,9 @@ mod tests {
         let model = &checked.program.models[0];
         let env = ConstEnv { dt: 1e-3, steps: 20 };
         let named = model.params.iter().enumerate();
-        let named = named
-            .map(|(k, param)| (param.name.clone(), first_values(model, ParamId(k as u32), env, seed, None)));
-        named.collect()
+        let none = Tensors::new();
+        let values = |k: usize| first_values(model, ParamId(k as u32), env, seed, None, &none);
+        named.map(|(k, param)| (param.name.clone(), values(k).expect("reads no file"))).collect()
     }
 
     const INITS: [&str; 5] = [

@@ -1,7 +1,7 @@
 //! Text of expressions, with as few parentheses as the precedence of the language needs.
 
 use super::Names;
-use crate::hir::{Expr, ExprKind, MatrixOp, Over, ReduceOp, StateId, TraceRef};
+use crate::hir::{Expr, ExprKind, MatrixOp, Over, ReduceOp, StateId, Stored, TraceRef};
 use crate::step::ops::Pw;
 
 /// The text of an expression.
@@ -82,6 +82,11 @@ fn other(expr: &Expr, names: &Names) -> String {
             let rank = if let MatrixOp::LowRank(r) = op { format!(", {r}") } else { String::new() };
             format!("{}({}{rank})", op.name(), text(value, names, 0))
         }
+        ExprKind::Element(stored, index) => {
+            let index: Vec<String> = index.iter().map(one).collect();
+            format!("{}[{}]", self::stored(stored), index.join(", "))
+        }
+        ExprKind::Extent(stored, axis) => format!("size({}, {axis})", self::stored(stored)),
         ExprKind::Iota(0) => "i".into(),
         ExprKind::Iota(1) => "j".into(),
         ExprKind::Iota(axis) => format!("index({axis})"),
@@ -127,6 +132,11 @@ fn other(expr: &Expr, names: &Names) -> String {
         }
         _ => name(&expr.kind, names),
     }
+}
+
+/// `file("a.safetensors")["x->h.weight"]`
+fn stored(stored: &Stored) -> String {
+    format!("file({:?})[{:?}]", stored.file, stored.tensor)
 }
 
 /// Expressions that are names of things of the model.

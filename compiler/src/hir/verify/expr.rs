@@ -193,6 +193,8 @@ impl<'a> Scope<'a> {
             ExprKind::Iota(_) | ExprKind::Matrix(..) | ExprKind::Neuron(..) => {
                 matches!(place, Place::Init { .. })
             }
+            ExprKind::Element(..) | ExprKind::Extent(..) => matches!(place, Place::Init { .. }),
+            ExprKind::File { .. } => false,
             ExprKind::Target => place == Place::Job,
             ExprKind::Scalar(_) => matches!(place, Place::Job | Place::Optimizer),
             ExprKind::Reduce { over: Over::Time, .. } => {
@@ -227,6 +229,16 @@ fn composed(expr: &Expr) -> Result<(), String> {
             ensure(value.shape.len() == 2, || format!("{} of {:?}", op.name(), value.shape))?;
             of(expr, op.unit(value.unit), &op.shape(&value.shape))
         }
+        ExprKind::Element(_, index) => {
+            let shape = index.iter().map(|e| &e.shape).find(|shape| !shape.is_empty());
+            let shape = shape.cloned().unwrap_or_default();
+            for e in index {
+                super::fits(e, &shape)?;
+                super::same_unit(e, Unit::NONE)?;
+            }
+            of(expr, Unit::NONE, &shape)
+        }
+        ExprKind::Extent(..) => of(expr, Unit::NONE, &[]),
         ExprKind::Detach(value) | ExprKind::GradScale(value, _) | ExprKind::StraightThrough(value, _) => {
             of(expr, value.unit, &value.shape)
         }
