@@ -191,6 +191,9 @@ fn outputs(
     if let Some(loss) = loss {
         named.push(("loss".to_string(), values.loss(loss)));
     }
+    if purpose == Purpose::Train {
+        values.keep_directions();
+    }
     if purpose == Purpose::Simulate {
         for record in &job.records {
             named.push((format!("record {}", record.name), values.value(&record.value)));

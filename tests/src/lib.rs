@@ -9,6 +9,7 @@ pub mod golden;
 pub mod gradients;
 pub mod inits;
 pub mod memory;
+pub mod regularisers;
 pub mod snapshots;
 pub mod studies;
 pub mod tidy;

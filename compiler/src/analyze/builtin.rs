@@ -4,7 +4,7 @@ use super::call::is_pointwise;
 use super::context::{Cx, is_poison, leaf, number, poison};
 use super::declare::list;
 use super::scope::{self, Place, Scope};
-use super::{expr, files, layers, norm, pointwise, unit, whole};
+use super::{expr, files, layers, norm, pointwise, unit, weights, whole};
 use crate::ast;
 use crate::diag::Code;
 use crate::diag::suggest::closest;
@@ -24,6 +24,12 @@ fn params_of(name: &str) -> &'static [&'static str] {
     }
 }
 
+/// Whether an argument has this name and is this word.
+pub(super) fn is_word(arg: &ast::Arg, name: &str, word: &str) -> bool {
+    arg.name.as_ref().is_some_and(|known| known.text == name)
+        && matches!(&arg.value.kind, ast::ExprKind::Name(path) if path.segments.len() == 1 && path.segments[0].text == word)
+}
+
 /// A call of a function of the language.
 pub(super) fn call<'a>(
     cx: &mut Cx<'a>,
@@ -39,6 +45,9 @@ pub(super) fn call<'a>(
         && let Some(extent) = files::extent(cx, scope, args, span)
     {
         return extent;
+    }
+    if weights::is_of_weights(name) {
+        return weights::call(cx, scope, name, args, span);
     }
     if whole::is_whole(name) {
         return whole::call(cx, scope, name, args, span);

@@ -83,6 +83,8 @@ pub(super) struct Cx<'a> {
     pub draw: Draw,
     /// What `*` stands for while an expression is elaborated for each population.
     pub every: Option<hir::PopId>,
+    /// What `*.weight` stands for while an expression is elaborated for each tensor.
+    pub every_weight: Option<hir::ParamId>,
     /// Locals that hold weights (two axes: receiving, sending neuron), not values of a population.
     pub matrices: BTreeSet<LocalId>,
     /// Names that were read, by the places of their declarations.
@@ -113,6 +115,7 @@ impl<'a> Cx<'a> {
             finished: Vec::new(),
             draw: Draw::default(),
             every: None,
+            every_weight: None,
             matrices: BTreeSet::new(),
             used: BTreeSet::new(),
             visited: BTreeSet::new(),

@@ -40,6 +40,9 @@ pub(super) const SPECIAL: &[&str] = &[
     "mean_square_of",
     "arriving",
     "file",
+    "weights",
+    "first",
+    "spectral_norm",
 ];
 
 /// A declaration.

@@ -30,6 +30,7 @@ mod target;
 mod tests;
 mod unit;
 mod unused;
+mod weights;
 mod whole;
 
 use crate::ast::{self, ItemKind, JobKind};

@@ -160,6 +160,10 @@ pub(super) fn resolve<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, path: &'a ast:
 /// As [`resolve`], without a message.
 pub(super) fn lookup<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, path: &'a ast::Path) -> Option<Found<'a>> {
     let (first, rest) = path.segments.split_first()?;
+    if let (Some(id), "*") = (cx.every_weight, &first.text[..]) {
+        let value = super::weights::starred(cx, id, rest, path.span).unwrap_or_else(|| poison(path.span));
+        return Some(Found::Language(value));
+    }
     if let (Some(pop), "*") = (cx.every, &first.text[..]) {
         let meaning = Meaning::Population(pop);
         return Some(Found::Name(Name { text: "*", meaning, role: "population", span: first.span }, rest));

@@ -66,7 +66,7 @@ pub(super) fn range_in(expr: &Expr, env: &mut Env) -> Bounds {
         ExprKind::Neuron(..) => Bounds::NONE,
         ExprKind::Matrix(MatrixOp::Orthonormal, _) => between(-1.0, 1.0),
         ExprKind::Matrix(MatrixOp::LowRank(_), _) => Bounds::NONE,
-        ExprKind::Matrix(..) => POSITIVE,
+        ExprKind::Matrix(..) | ExprKind::SpectralNorm { .. } => POSITIVE,
         ExprKind::Extent(..) => between(1.0, f64::INFINITY),
         ExprKind::MatVec(..)
         | ExprKind::Element(..)

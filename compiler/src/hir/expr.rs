@@ -275,6 +275,14 @@ pub enum ExprKind {
     Neuron(PopId, usize, NeuronFact),
     /// In an `init`: a function of a whole matrix.
     Matrix(MatrixOp, Box<Expr>),
+    /// In a job: the largest singular value of a matrix `[post, pre…]`, by one power iteration from a direction of the inputs (its unit vector is
+    /// the next one, kept by a training). Directions are constant in the backward pass.
+    SpectralNorm {
+        /// The matrix.
+        weight: Box<Expr>,
+        /// The direction: a tensor that is not trained.
+        direction: ParamId,
+    },
     /// An argument that names a file, or a tensor of it. Analysis only: a program has what is read of it.
     File {
         /// The file.

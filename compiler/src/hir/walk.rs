@@ -29,7 +29,7 @@ impl Expr {
             | ExprKind::Iota(_) => Vec::new(),
             ExprKind::Delayed { value, delay } => vec![value, delay],
             ExprKind::Pointwise(_, args) | ExprKind::Element(_, args) => args.iter().collect(),
-            ExprKind::Repeat(a) | ExprKind::Detach(a) => vec![a],
+            ExprKind::Repeat(a) | ExprKind::Detach(a) | ExprKind::SpectralNorm { weight: a, .. } => vec![a],
             ExprKind::MatVec(a, b) | ExprKind::StraightThrough(a, b) | ExprKind::GradScale(a, b) => {
                 vec![a, b]
             }

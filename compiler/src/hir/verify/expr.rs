@@ -126,6 +126,13 @@ impl<'a> Scope<'a> {
                 of(expr, param.unit, &param.shape)
             }
             ExprKind::Normalise(norm) => self.norm(expr, norm),
+            ExprKind::SpectralNorm { weight, direction } => {
+                let param = model.params.get(direction.idx()).ok_or("no such direction")?;
+                let senders = weight.shape.iter().skip(1).product::<usize>();
+                let fits = weight.shape.len() > 1 && param.shape == [senders] && !param.trained;
+                ensure(fits, || format!("{} is no direction of {:?}", param.name, weight.shape))?;
+                of(expr, weight.unit, &[])
+            }
             ExprKind::State(id) | ExprKind::Trace(_, TraceRef::State(id)) => {
                 let state = model.states.get(id.idx()).ok_or_else(|| format!("no state {}", id.0))?;
                 of(expr, state.unit, &population(state.pop)?.shape)
@@ -195,6 +202,7 @@ impl<'a> Scope<'a> {
             }
             ExprKind::Element(..) | ExprKind::Extent(..) => matches!(place, Place::Init { .. }),
             ExprKind::File { .. } => false,
+            ExprKind::SpectralNorm { .. } => place == Place::Job,
             ExprKind::Target => place == Place::Job,
             ExprKind::Scalar(_) => matches!(place, Place::Job | Place::Optimizer),
             ExprKind::Reduce { over: Over::Time, .. } => {
