@@ -43,6 +43,7 @@ pub(super) const SPECIAL: &[&str] = &[
     "weights",
     "first",
     "spectral_norm",
+    "arranged",
 ];
 
 /// A declaration.

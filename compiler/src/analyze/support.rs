@@ -48,7 +48,8 @@ pub(super) fn range_in(expr: &Expr, env: &mut Env) -> Bounds {
         ExprKind::Repeat(value)
         | ExprKind::Detach(value)
         | ExprKind::StraightThrough(value, _)
-        | ExprKind::GradScale(value, _) => range_in(value, env),
+        | ExprKind::GradScale(value, _)
+        | ExprKind::Arranged(value, _) => range_in(value, env),
         ExprKind::Slide { weight: None, value, .. } | ExprKind::Delayed { value, .. } => {
             hull(range_in(value, env), point(0.0))
         }

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 /// Whether a function of the language is one of these.
 pub(super) fn is_of_weights(name: &str) -> bool {
-    matches!(name, "weights" | "first" | "spectral_norm")
+    matches!(name, "weights" | "first" | "spectral_norm" | "arranged")
 }
 
 /// A call of one of them.
@@ -29,15 +29,18 @@ pub(super) fn call<'a>(
             .at("only in losses and reports");
         return poison(span);
     }
-    if name == "weights" {
-        return named(cx, scope, args, span);
+    match name {
+        "weights" => return named(cx, scope, args, span),
+        "arranged" => return arranged(cx, scope, args, span),
+        _ => {}
     }
-    let (start, others): (Vec<&ast::Arg>, Vec<&ast::Arg>) =
-        args.iter().partition(|arg| name == "spectral_norm" && arg.name.as_ref().is_some_and(|n| n.text == "start"));
+    let (start, others): (Vec<&ast::Arg>, Vec<&ast::Arg>) = args
+        .iter()
+        .partition(|arg| name == "spectral_norm" && arg.name.as_ref().is_some_and(|n| n.text == "start"));
     let [arg] = others[..] else {
-        cx.report(Code::E0303, span, format!("`{name}` wants weights"))
-            .at("one tensor is wanted")
-            .help(format!("write `{name}(weights(\"x->h.weight\"))`, or `{name}(*.weight)` with `over = weights`"));
+        cx.report(Code::E0303, span, format!("`{name}` wants weights")).at("one tensor is wanted").help(
+            format!("write `{name}(weights(\"x->h.weight\"))`, or `{name}(*.weight)` with `over = weights`"),
+        );
         return poison(span);
     };
     let value = expr::elaborate(cx, scope, &arg.value);
@@ -56,9 +59,34 @@ pub(super) fn call<'a>(
     }
 }
 
+/// `arranged(x, like)`: the elements of one tensor in the order of another.
+fn arranged<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, args: &'a [ast::Arg], span: Span) -> Expr {
+    let found = builtin::arguments(cx, scope, "arranged", &["x", "like"], None, args, span);
+    let Some([x, like]) = found.and_then(|values| <[Expr; 2]>::try_from(values).ok()) else {
+        return poison(span);
+    };
+    if is_poison(&x) || is_poison(&like) || scope.place == Place::Unknown {
+        return poison(span);
+    }
+    if let Some(other) = [&x, &like].into_iter().find(|e| !matches!(e.kind, ExprKind::Param(_))) {
+        cx.report(Code::E0301, other.span, "`arranged` wants two tensors of weights")
+            .at("this is another value")
+            .help("name them: `arranged(first(w), w)`, where `w` is `weights(\"x->h.weight\")`");
+        return poison(span);
+    }
+    if x.shape != like.shape {
+        cx.report(Code::E0501, span, format!("sizes {:?} and {:?} do not fit", x.shape, like.shape))
+            .at("as many elements are wanted of both");
+        return poison(span);
+    }
+    let (unit, shape) = (x.unit, x.shape.clone());
+    Expr { kind: ExprKind::Arranged(Box::new(x), Box::new(like)), unit, shape, span }
+}
+
 /// `weights("x->h.weight")`
 fn named<'a>(cx: &mut Cx<'a>, scope: &Scope<'a>, args: &'a [ast::Arg], span: Span) -> Expr {
-    let [ast::Arg { name: None, value: ast::Expr { kind: ast::ExprKind::Str(text), span: at } }] = args else {
+    let [ast::Arg { name: None, value: ast::Expr { kind: ast::ExprKind::Str(text), span: at } }] = args
+    else {
         cx.report(Code::E0301, span, "`weights` wants the name of a tensor")
             .at("not a name in quotes")
             .help("write for example `weights(\"x->h.weight\")`");

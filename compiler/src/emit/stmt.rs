@@ -58,6 +58,11 @@ impl Frame<'_> {
                 self.fold_rows(*fold, *rows as i64, *width, src, dst)
             }
             Stmt::FoldShards { fold, width, src, dst } => self.fold_shards(*fold, *width, src, dst),
+            Stmt::Arrange { width, src, keys, dst } => {
+                let mut args = [src, keys, dst].map(|access| self.address(access)).to_vec();
+                args.push(self.int(*width as i64));
+                self.call("snn_arrange", &[types::I64; 4], None, &args);
+            }
             Stmt::Random { gaussian, stream, batch, rows, width, dst } => {
                 let name = if *gaussian { "snn_gaussian_row" } else { "snn_uniform_row" };
                 self.random(name, *stream, *batch, *rows, *width, dst);

@@ -283,6 +283,8 @@ pub enum ExprKind {
         /// The direction: a tensor that is not trained.
         direction: ParamId,
     },
+    /// In a job: the elements of the first tensor in the order of the second. Constant in the backward pass.
+    Arranged(Box<Expr>, Box<Expr>),
     /// An argument that names a file, or a tensor of it. Analysis only: a program has what is read of it.
     File {
         /// The file.

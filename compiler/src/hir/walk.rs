@@ -30,9 +30,10 @@ impl Expr {
             ExprKind::Delayed { value, delay } => vec![value, delay],
             ExprKind::Pointwise(_, args) | ExprKind::Element(_, args) => args.iter().collect(),
             ExprKind::Repeat(a) | ExprKind::Detach(a) | ExprKind::SpectralNorm { weight: a, .. } => vec![a],
-            ExprKind::MatVec(a, b) | ExprKind::StraightThrough(a, b) | ExprKind::GradScale(a, b) => {
-                vec![a, b]
-            }
+            ExprKind::MatVec(a, b)
+            | ExprKind::StraightThrough(a, b)
+            | ExprKind::GradScale(a, b)
+            | ExprKind::Arranged(a, b) => vec![a, b],
             ExprKind::Reduce { value, .. } | ExprKind::Matrix(_, value) => vec![value],
             ExprKind::Normalise(norm) => vec![&norm.value],
             ExprKind::Slide { value, weight, .. } => {

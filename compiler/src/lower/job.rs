@@ -177,6 +177,11 @@ impl Scope for JobValues<'_> {
                 let shape = vec![self.target_width];
                 self.input("target", Ty { time: false, batch: true, shape })
             }
+            ExprKind::Arranged(value, keys) => {
+                let args = [expr(self, value), expr(self, keys)];
+                let ty = self.net.graph.ty(args[0]).clone();
+                self.net.graph.push(Op::Arrange, &args, ty)
+            }
             ExprKind::SpectralNorm { weight, direction } => self.spectral_norm(weight, *direction),
             ExprKind::Emit(pop) => self.traces[&output_name(self.model, *pop, None)],
             ExprKind::Trace(pop, trace) => {

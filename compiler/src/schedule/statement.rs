@@ -31,6 +31,10 @@ pub(super) fn statement(s: &mut Scheduler, val: ValId, body: &mut Vec<Stmt>) {
             let domain = Domain::flat(l.rows(&node.ty, true), node.ty.width());
             body.push(of_rows(l, node, &args, &dst, &domain));
         }
+        Op::Arrange => {
+            let [src, keys, dst] = [&args[0], &args[1], &dst].map(|p| Access { col: 1, ..l.block(p, 0) });
+            body.push(Stmt::Arrange { width: node.ty.width(), src, keys, dst });
+        }
         Op::Random { .. } => {
             let domain = Domain::of(&node.ty, l);
             let random = of_rows(l, node, &args, &dst, &domain);

@@ -231,6 +231,9 @@ pub enum Op {
         /// How many neighbours.
         times: usize,
     },
+    /// Two tensors without time and samples: where the second has its k-th smallest element the k-th smallest of the first; equal ones count in
+    /// their order. No gradient. Net IR only.
+    Arrange,
     /// Uniform in [0, 1) or standard normal, one for each element of the type.
     Random {
         /// Normal.

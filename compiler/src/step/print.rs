@@ -224,6 +224,7 @@ fn word(op: &Op) -> String {
         Op::AtLast => "at_last".into(),
         Op::Repeat { .. } => "repeat".into(),
         Op::SumBlocks { .. } => "sum_blocks".into(),
+        Op::Arrange => "arrange".into(),
         Op::Random { gaussian: true, .. } => "gaussian".into(),
         Op::Random { gaussian: false, .. } => "uniform".into(),
         Op::Iota(axis) => format!("iota {axis}"),

@@ -137,6 +137,7 @@ fn allowed(node: &Node, place: &Place) -> Result<(), String> {
     let kind = place.kind;
     let allowed = match &node.op {
         Op::Slot(_) | Op::Delay { .. } | Op::Last | Op::AtLast => kind == Kind::Net,
+        Op::Arrange => kind == Kind::Net && !node.ty.time && !node.ty.batch,
         op if op.is_weight_gradient() => kind == Kind::Net,
         Op::Scan(_) | Op::ScanOut(_) => kind == Kind::Net,
         Op::Param(_) => matches!(kind, Kind::Step | Kind::Net),
@@ -159,7 +160,7 @@ fn allowed(node: &Node, place: &Place) -> Result<(), String> {
 fn node(graph: &Graph, node: &Node, args: &[&Ty], place: &Place) -> Result<(), String> {
     let arity = match &node.op {
         Op::Pointwise(op) => op.info().arity,
-        Op::MatMul { .. } | Op::Outer | Op::Straight | Op::GradScale => 2,
+        Op::MatMul { .. } | Op::Outer | Op::Straight | Op::GradScale | Op::Arrange => 2,
         Op::Slide { slide, .. } => slide.arity(),
         Op::Const(_) | Op::Scalar(_) | Op::StepIndex | Op::Param(_) | Op::Slot(_) | Op::Input(_) => 0,
         Op::Prev(_) | Op::Random { .. } | Op::Iota(_) => 0,
@@ -210,6 +211,7 @@ fn expected(graph: &Graph, node: &Node, args: &[&Ty], place: &Place) -> Result<T
             Ty { time: false, ..folded(&Ty { time: true, ..args[0].clone() }, *axes)? }
         }
         Op::Slide { slide, over } => slid(*slide, over, args)?,
+        Op::Arrange if args[0] != args[1] => return Err(format!("arranges {} as {}", args[0], args[1])),
         Op::Fold { axes, .. } => folded(args[0], *axes)?,
         Op::Last => Ty { time: false, ..with_time(args[0], true)? },
         Op::AtLast => Ty { time: true, ..with_time(args[0], false)? },

@@ -82,6 +82,7 @@ fn other(expr: &Expr, names: &Names) -> String {
             let rank = if let MatrixOp::LowRank(r) = op { format!(", {r}") } else { String::new() };
             format!("{}({}{rank})", op.name(), text(value, names, 0))
         }
+        ExprKind::Arranged(value, keys) => format!("arranged({}, {})", one(value), one(keys)),
         ExprKind::SpectralNorm { weight, .. } => format!("spectral_norm({})", one(weight)),
         ExprKind::Element(stored, index) => {
             let index: Vec<String> = index.iter().map(one).collect();

@@ -202,7 +202,7 @@ impl<'a> Scope<'a> {
             }
             ExprKind::Element(..) | ExprKind::Extent(..) => matches!(place, Place::Init { .. }),
             ExprKind::File { .. } => false,
-            ExprKind::SpectralNorm { .. } => place == Place::Job,
+            ExprKind::SpectralNorm { .. } | ExprKind::Arranged(..) => place == Place::Job,
             ExprKind::Target => place == Place::Job,
             ExprKind::Scalar(_) => matches!(place, Place::Job | Place::Optimizer),
             ExprKind::Reduce { over: Over::Time, .. } => {
@@ -247,6 +247,10 @@ fn composed(expr: &Expr) -> Result<(), String> {
             of(expr, Unit::NONE, &shape)
         }
         ExprKind::Extent(..) => of(expr, Unit::NONE, &[]),
+        ExprKind::Arranged(value, keys) => {
+            ensure(value.shape == keys.shape, || format!("{:?} as {:?}", value.shape, keys.shape))?;
+            of(expr, value.unit, &value.shape)
+        }
         ExprKind::Detach(value) | ExprKind::GradScale(value, _) | ExprKind::StraightThrough(value, _) => {
             of(expr, value.unit, &value.shape)
         }
