@@ -67,7 +67,7 @@ pub struct Ready {
 impl<'a> Runner<'a> {
     /// A runner for a program.
     pub fn new(loaded: &'a Loaded, common: &'a Common) -> Result<Runner<'a>, Failure> {
-        let pool = Arc::new(Pool::new(common.threads)?);
+        let pool = Arc::new(Pool::new(common.shared.threads)?);
         Ok(Runner { loaded, common, pool, data: BTreeMap::new(), weights: BTreeMap::new() })
     }
 
@@ -87,7 +87,7 @@ impl<'a> Runner<'a> {
 
     /// Options of compilation.
     pub fn options(&self) -> Options {
-        Options { strict: self.common.strict, vector: true }
+        Options { strict: self.common.shared.strict, vector: true }
     }
 
     /// Compiles a net of a job; no memory is reserved yet.
@@ -162,7 +162,7 @@ impl<'a> Runner<'a> {
             ));
         }
         let here = std::env::current_dir().unwrap_or_default();
-        for text in &self.common.data {
+        for text in &self.common.shared.data {
             let Some((name, path)) = text.split_once('=') else {
                 let help = Some("write --data name=path".to_string());
                 return Err(Failure::plain("E0910", format!("`--data {text}` has no `=`"), help));
