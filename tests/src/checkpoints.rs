@@ -1,6 +1,7 @@
 //! Initializers that read what another model has learned: the teacher is trained here, in a process of its own, and so is what grows of it.
 
 use crate::cli::{Folder, ensure, plain, snnc};
+use crate::corpus::root;
 use libtest_mimic::Trial;
 use serde_json::Value;
 use snn_runtime::train::tensors::File;
@@ -11,6 +12,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         plain("checkpoints: weight selection takes every second neuron of a trained layer", selection),
         plain("checkpoints: a training before it in the same program may write the file", one_program),
+        plain("checkpoints: channels of convolutions and time constants are selected", channels),
         plain("checkpoints: a layer that grows by copies computes the same", growth),
         plain("checkpoints: an adapter changes nothing before it is trained", adapter),
         plain("checkpoints: copies of a shared block are equal until they are trained", learngene),
@@ -75,6 +77,30 @@ fn one_program() -> Result<(), String> {
     run(&folder, "both", format!("{teacher}{}\n", student.join("\n")))?;
     let (of, ours) = (tensor(&folder, "Teacher", "x->h.weight")?, tensor(&folder, "Student", "x->h.weight")?);
     ensure(ours.1[64..128] == of.1[128..192], || "the second row is not the third of the teacher".to_string())
+}
+
+/// Element [i, j] of `conv` is 100 i + j, for two channels of four taps: channels 0 and 2 stay, of the senders the first. `count8` counts from 0.
+fn channels() -> Result<(), String> {
+    let folder = Folder::new()?;
+    let counted = root().join("tests/suite/inits/counted.safetensors").display().to_string();
+    let text = format!(
+        "param counted = file({counted:?})\n\
+         neuron Slow {{\n    input i\n    learn tau: neuron = weight_selection(counted[\"count8\"]) * 1 ms + 5 ms\n    \
+         state v = 0\n    step {{ v = exp(-dt / tau) * v + i   fire v >= 1 with atan }}\n    emit fired\n}}\n\
+         model Image {{\n    input x: [1, 8, 8]\n    let c = Lif[2, 7, 7]\n    let h = Slow[4]\n    let y = Integrator[10]\n    \
+         x -> c : conv(kernel = 2, init = weight_selection_conv(counted[\"conv\"], area = 4))\n    c -> h : dense\n    \
+         h -> y : dense\n    output y.v\n}}\n\
+         data digits = std.data.digits(split = 0.8)\n\
+         train Image on digits {{ steps 2   batch 64   epochs 1   optimizer sgd(lr = 0) }}\n\
+         evaluate Image on digits.test {{ metric accuracy }}\n"
+    );
+    run(&folder, "image", text)?;
+    let (shape, kernel) = tensor(&folder, "Image", "x->c.weight")?;
+    let expected = [0.0, 1.0, 2.0, 3.0, 200.0, 201.0, 202.0, 203.0];
+    ensure(shape == [2, 4] && kernel == expected, || format!("{shape:?}: {kernel:?}"))?;
+    let (_, tau) = tensor(&folder, "Image", "h.tau")?;
+    let near = tau.iter().zip([5e-3, 7e-3, 9e-3, 11e-3]).all(|(tau, expected)| (tau - expected).abs() < 1e-8);
+    ensure(tau.len() == 4 && near, || format!("{tau:?}"))
 }
 
 /// Twice as many neurons, each of them twice, with half of the weights that leave them.
