@@ -114,6 +114,17 @@ pub struct Sweep {
     /// Writes one row for each run.
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
+    /// Memory that the process of a training may need at most: 200MB, 64MiB, 1.5GB.
+    #[arg(long, value_name = "BYTES", value_parser = memory::bytes)]
+    pub memory: Option<usize>,
+    /// What all commands have that run jobs.
+    #[command(flatten)]
+    pub shared: Shared,
+}
+
+/// What all commands have that run jobs.
+#[derive(Args, Debug, Clone, Default)]
+pub struct Shared {
     /// Threads; 0: one for each processor. Results do not depend on it.
     #[arg(long, default_value_t = 0, value_parser = threads)]
     pub threads: usize,
@@ -123,10 +134,7 @@ pub struct Sweep {
     /// Replaces a file of a data source: name=path.
     #[arg(long, value_name = "NAME=PATH")]
     pub data: Vec<String>,
-    /// Memory that the process of a training may need at most: 200MB, 64MiB, 1.5GB.
-    #[arg(long, value_name = "BYTES", value_parser = memory::bytes)]
-    pub memory: Option<usize>,
-    /// Only the table.
+    /// Only results.
     #[arg(long)]
     pub quiet: bool,
     /// One JSON object on standard output.
@@ -143,33 +151,18 @@ pub struct Common {
     /// Replaces the seed of all jobs.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Threads; 0: one for each processor. Results do not depend on it.
-    #[arg(long, default_value_t = 0, value_parser = threads)]
-    pub threads: usize,
     /// Replaces a `param` of the file: name=value.
     #[arg(short = 'p', value_name = "NAME=VALUE")]
     pub params: Vec<String>,
-    /// Replaces the number of epochs.
-    #[arg(long)]
-    pub epochs: Option<usize>,
-    /// Replaces a file of a data source: name=path.
-    #[arg(long, value_name = "NAME=PATH")]
-    pub data: Vec<String>,
     /// Folder for checkpoints and recordings.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Go on from the checkpoint in the folder of `--out`.
     #[arg(long, requires = "out")]
     pub resume: bool,
-    /// Only results.
-    #[arg(long)]
-    pub quiet: bool,
-    /// One JSON object on standard output.
-    #[arg(long)]
-    pub json: bool,
-    /// Sums in documented order: bit-identical with the reference interpreter, slower.
-    #[arg(long)]
-    pub strict: bool,
+    /// What all commands have that run jobs.
+    #[command(flatten)]
+    pub shared: Shared,
     /// What `--memory` of the command allows a training.
     #[arg(skip)]
     pub memory: Option<usize>,

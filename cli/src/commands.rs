@@ -72,7 +72,7 @@ fn finish_with(file: &Path, common: &Common, jobs: &[JobReport], failure: Option
     if let Some(failure) = &failure {
         eprintln!("{}", failure.text);
     }
-    if common.json {
+    if common.shared.json {
         let errors = failure.as_ref().map_or(Vec::new(), |f| f.errors.clone());
         let object = report::object(&file.display().to_string(), jobs, &errors);
         report::out(&format!("{object}\n"));
@@ -133,7 +133,7 @@ fn stop_on_interruption() {
 
 /// Results go to standard output, failures to standard error.
 fn say(common: &Common, report: &JobReport) {
-    if !common.json {
+    if !common.shared.json {
         report::out(&report::text(report));
     }
     if let Some(failed) = &report.failed {
@@ -144,7 +144,7 @@ fn say(common: &Common, report: &JobReport) {
 fn measure(r: &Run) -> Result<Vec<JobReport>, Failure> {
     let loaded = load(&r.file, &r.common)?;
     let reports = bench::bench(&mut Runner::new(&loaded, &r.common)?)?;
-    if !r.common.json {
+    if !r.common.shared.json {
         reports.iter().for_each(|report| report::out(&report.text));
     }
     Ok(reports)
@@ -154,7 +154,7 @@ fn check_gradients(r: &Run) -> Result<Vec<JobReport>, Failure> {
     let loaded = load(&r.file, &r.common)?;
     let mut runner = Runner::new(&loaded, &r.common)?;
     let report = gradcheck::gradcheck(&mut runner)?;
-    if !r.common.json {
+    if !r.common.shared.json {
         report::out(&report.text);
     }
     if let Some(failed) = &report.failed {
@@ -166,7 +166,7 @@ fn check_gradients(r: &Run) -> Result<Vec<JobReport>, Failure> {
 fn look(r: &Run) -> Result<Vec<JobReport>, Failure> {
     let loaded = load(&r.file, &r.common)?;
     let report = inspect::inspect(&mut Runner::new(&loaded, &r.common)?)?;
-    if !r.common.json {
+    if !r.common.shared.json {
         report::out(&report.text);
     }
     Ok(vec![report])
@@ -175,7 +175,7 @@ fn look(r: &Run) -> Result<Vec<JobReport>, Failure> {
 fn check(file: &Path, memory: bool, common: &Common) -> Result<Vec<JobReport>, Failure> {
     let loaded = load(file, common)?;
     if !memory {
-        if !common.quiet && !common.json {
+        if !common.shared.quiet && !common.shared.json {
             report::out(&format!("{}: no errors\n", loaded.path));
         }
         return Ok(Vec::new());

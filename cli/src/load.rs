@@ -66,7 +66,7 @@ pub fn load(path: &Path, common: &Common) -> Result<Loaded, Failure> {
     if diags.has_errors() {
         return Err(failure(&diags, &sources));
     }
-    if !diags.list.is_empty() && !common.quiet {
+    if !diags.list.is_empty() && !common.shared.quiet {
         eprint!("{}", render::to_text(&diags, &sources, color()));
     }
     let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
@@ -110,7 +110,7 @@ fn overrides(common: &Common, sources: &mut Sources, diags: &mut Diagnostics) ->
             None => {}
         }
     }
-    Ok(Overrides { params, seed: common.seed, epochs: common.epochs })
+    Ok(Overrides { params, seed: common.seed, epochs: common.shared.epochs })
 }
 
 /// All messages as one failure.

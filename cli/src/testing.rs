@@ -1,7 +1,7 @@
 //! `test`s of the language: each runs compiled and on the f64 interpreter, and every expectation must hold in both.
 
-use crate::job::Runner;
 use crate::job::simulate::{drives, run};
+use crate::job::{Runner, tensors};
 use crate::load::Failure;
 use crate::report::JobReport;
 use snn_compiler::hir::constant::ConstEnv;
@@ -9,7 +9,6 @@ use snn_compiler::hir::{
     Compare, Expect, Expr, ExprKind, Job, LocalId, Measure, ParamId, PopId, Record, Test, TraceRef, Unit,
 };
 use snn_compiler::interp::{self, Array, Call, Inputs};
-use snn_compiler::lower;
 use snn_compiler::net::Net;
 use snn_compiler::pipeline;
 use snn_compiler::step::Ty;
@@ -50,7 +49,7 @@ pub fn test(runner: &mut Runner, test: &Test) -> Result<JobReport, Failure> {
     let mut report = runner.report(&test.job, "test");
     report.model = test.name.clone();
     let (failures, failed) = match test.draws {
-        Some(w) => drawn(runner, test, w),
+        Some(w) => drawn(runner, test, w)?,
         None => simulated(runner, test)?,
     };
     report.metrics.push(("expectations".into(), test.expects.len() as f64));
@@ -85,14 +84,19 @@ fn simulated(runner: &mut Runner, test: &Test) -> Result<(Vec<String>, usize), F
 }
 
 /// What fails of the first values of a tensor, as they are put into the weights (32 bits), and of how many expectations.
-fn drawn(runner: &Runner, test: &Test, w: LocalId) -> (Vec<String>, usize) {
+fn drawn(runner: &Runner, test: &Test, w: LocalId) -> Result<(Vec<String>, usize), Failure> {
     let env = ConstEnv { dt: test.job.dt, steps: test.job.steps };
     let model = runner.model(&test.job);
     let last = model.params.len() - 1;
-    let stored = pipeline::first_values(model, ParamId(last as u32), env, test.job.seed, None);
     let param = &model.params[last];
+    let tensors = tensors::of_model(runner.loaded, model)?;
+    let stored = pipeline::first_values(model, ParamId(last as u32), env, test.job.seed, None, &tensors)
+        .map_err(|misfit| tensors::misfit(&runner.loaded.sources, param, &misfit))?;
     let measure = |m: &Measure| match m {
-        Measure::Drawn(value) => lower::of_first_values(value, (w, &param.shape, &stored), env),
+        Measure::Drawn(value) => {
+            let tensor = (w, &param.shape[..], &stored[..]);
+            pipeline::of_first_values(model, value, tensor, env, test.job.seed)
+        }
         Measure::Values(values) => values.clone(),
         _ => unreachable!("only in tests that simulate"),
     };
@@ -102,7 +106,7 @@ fn drawn(runner: &Runner, test: &Test, w: LocalId) -> (Vec<String>, usize) {
     };
     let failures: Vec<String> = test.expects.iter().filter_map(why).collect();
     let failed = failures.len();
-    (failures, failed)
+    Ok((failures, failed))
 }
 
 /// An expectation and where it stands.
@@ -177,7 +181,7 @@ fn reference(runner: &mut Runner, job: &Job) -> Result<Traces, Failure> {
             a
         })
         .collect();
-    let params = params(runner, job, net);
+    let params = params(runner, job, net)?;
     let call = Call { key: snn_runtime::rng::key(job.seed, 4, 0), scalars: [1.0; SCALARS] };
     let results = interp::run(net, &Inputs { inputs: &inputs, params: &params, slots: &[] }, &call);
     let values = traces_of(job)
@@ -192,17 +196,20 @@ fn reference(runner: &mut Runner, job: &Job) -> Result<Traces, Failure> {
 }
 
 /// Initial parameters for the interpreter.
-pub fn params(runner: &Runner, job: &Job, net: &Net) -> Vec<Array<f64>> {
+pub fn params(runner: &Runner, job: &Job, net: &Net) -> Result<Vec<Array<f64>>, Failure> {
     let env = ConstEnv { dt: job.dt, steps: job.steps };
     let rows = net.shards * net.shard_batch;
     let model = runner.model(job);
+    let tensors = tensors::of_model(runner.loaded, model)?;
     let of = |(idx, stored): (usize, &snn_compiler::step::Param)| {
         let mut a = Array::filled(&Ty::tensor(&stored.shape), 1, rows, 0.0);
-        if !model.params[idx].init.needs.batch {
-            let values = pipeline::first_values(model, ParamId(idx as u32), env, job.seed, None);
+        let param = &model.params[idx];
+        if !param.init.needs.batch {
+            let values = pipeline::first_values(model, ParamId(idx as u32), env, job.seed, None, &tensors)
+                .map_err(|misfit| tensors::misfit(&runner.loaded.sources, param, &misfit))?;
             a.data.iter_mut().zip(values).for_each(|(d, v)| *d = f64::from(v));
         }
-        a
+        Ok(a)
     };
     net.params.iter().enumerate().map(of).collect()
 }

@@ -1,8 +1,10 @@
 //! The whole pipeline: text to checked program, job to net, net to machine code; and the text of every stage.
 
 mod facts;
+mod norms;
 
-pub use facts::first_values;
+pub use facts::{first_values, of_first_values};
+pub use norms::{Normalised, normalisations};
 
 use crate::analyze::{self, Overrides};
 use crate::diag::Diagnostics;
@@ -12,6 +14,7 @@ use crate::loops::cost::Cost;
 use crate::net::{Net, Output, Sink};
 use crate::source::{FileId, Sources};
 use crate::step::StepFn;
+use crate::step::passes::{into_weights, threshold};
 use crate::{ast, cluster, differentiate, emit, lower, net, parse, schedule, stdlib, step};
 use snn_runtime::program::{MemoryPlan, Program};
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,17 +115,7 @@ pub fn net(
     strict: bool,
 ) -> Result<Staged, String> {
     let env = ConstEnv { dt: job.dt, steps: job.steps };
-    let training = purpose.trains();
-    let mut step = step::passes::run(lower::step(model, &env, training));
-    let mut wanted = wanted(model, job, purpose);
-    if purpose == Purpose::Train {
-        let names = step.outputs.iter().map(|(name, _)| name);
-        wanted.extend(names.filter(|name| name.starts_with(lower::STATISTIC)).cloned());
-    }
-    if !training && let Some(folded) = step::passes::threshold::run(&step, &wanted) {
-        step = step::passes::run(folded);
-    }
-    debug_assert_eq!(step::verify::verify(&step), Ok(()));
+    let (step, wanted) = one_step(model, job, purpose, batch);
     let (mut net, traces) = cluster::net(&step, &wanted, job.steps);
     let in_time = |scan: &net::Scan| scan.body.nodes.iter().any(|n| matches!(n.op, step::Op::MatMul { .. }));
     (net.shard_batch, net.shards) = match net.folds_samples_in_time() {
@@ -153,6 +146,25 @@ pub fn net(
     }
     debug_assert_eq!(net::verify::verify(&net), Ok(()));
     Ok(Staged { step, net, tape })
+}
+
+/// The step of a job after its passes, and the names of what is wanted of it.
+fn one_step(model: &Model, job: &Job, purpose: Purpose, batch: usize) -> (StepFn, BTreeSet<String>) {
+    let env = ConstEnv { dt: job.dt, steps: job.steps };
+    let mut step = step::passes::run(lower::step(model, &env, purpose.trains()));
+    let mut wanted = wanted(model, job, purpose);
+    if purpose == Purpose::Train {
+        let names = step.outputs.iter().map(|(name, _)| name);
+        wanted.extend(names.filter(|name| name.starts_with(lower::STATISTIC)).cloned());
+    }
+    if !purpose.trains() {
+        let calls = into_weights::Calls { samples: batch.max(1), steps: job.steps };
+        let compared = threshold::run(&step, &wanted).map(step::passes::run);
+        step = compared.unwrap_or(step);
+        step = into_weights::run(&step, &wanted, calls).map(step::passes::run).unwrap_or(step);
+    }
+    debug_assert_eq!(step::verify::verify(&step), Ok(()));
+    (step, wanted)
 }
 
 fn wanted(model: &Model, job: &Job, purpose: Purpose) -> BTreeSet<String> {
@@ -190,6 +202,9 @@ fn outputs(
     let loss = job.loss.as_ref().filter(|_| !matches!(purpose, Purpose::Simulate));
     if let Some(loss) = loss {
         named.push(("loss".to_string(), values.loss(loss)));
+    }
+    if purpose == Purpose::Train {
+        values.keep_directions();
     }
     if purpose == Purpose::Simulate {
         for record in &job.records {

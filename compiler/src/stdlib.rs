@@ -11,12 +11,16 @@ pub const MODULES: &[(&str, &str)] = &[
         concat!(
             include_str!("../../stdlib/init.snn"),
             include_str!("../../stdlib/init_structure.snn"),
-            include_str!("../../stdlib/init_spiking.snn")
+            include_str!("../../stdlib/init_kernels.snn"),
+            include_str!("../../stdlib/init_spiking.snn"),
+            include_str!("../../stdlib/init_stored.snn")
         ),
     ),
     ("special", include_str!("../../stdlib/special.snn")),
     ("loss", include_str!("../../stdlib/loss.snn")),
     ("ei", include_str!("../../stdlib/ei.snn")),
     ("elm", include_str!("../../stdlib/elm.snn")),
+    ("wave", include_str!("../../stdlib/wave.snn")),
+    ("lora", include_str!("../../stdlib/lora.snn")),
     ("optim", include_str!("../../stdlib/optim.snn")),
 ];

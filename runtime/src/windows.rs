@@ -3,6 +3,9 @@
 //! An image is `[channels, height, width]` in a row; one of one dimension has height 1. Windows stand every `stride` elements,
 //! the first one `padding` elements before the image; what they cover outside of it counts as 0 (or not at all, in a maximum).
 //! An index into the kernel is a *tap*: channel of the group, row, column, the last one fastest.
+//!
+//! A *circular* border repeats the image: what lies before its first element is its last one. Such an image is made first
+//! ([`Windows::border`], windows of one element), then windows without padding slide over it ([`Windows::inside_of_border`]).
 
 /// What a convolution or pooling is over. Pairs are of height and width.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -73,6 +76,35 @@ impl Windows {
         padding.saturating_sub(tap).div_ceil(stride).min(end)..end
     }
 
+    /// The windows of a circular border: each result is one element of the image, `padding` more before and behind along each axis.
+    pub fn border(&self) -> Windows {
+        let channels = [self.channels[0]; 2];
+        Windows { channels, kernel: [1, 1], stride: [1, 1], groups: channels[0], ..*self }
+    }
+
+    /// These windows over the image that [`Windows::border`] makes.
+    pub fn inside_of_border(&self) -> Windows {
+        let size = [0, 1].map(|axis| self.size[axis] + 2 * self.padding[axis]);
+        Windows { size, padding: [0, 0], ..*self }
+    }
+
+    /// The element that stands at a place of the image with its circular border, along an axis.
+    pub fn around(&self, axis: usize, place: usize) -> usize {
+        let size = self.size[axis];
+        (place + size - self.padding[axis] % size) % size
+    }
+
+    /// Whether they are those of a circular border, which repeats no element more than once on each side.
+    pub fn is_border(&self) -> bool {
+        let [image, result] = self.channels;
+        let mut sizes = [image, self.size[0], self.size[1]].into_iter();
+        sizes.all(|n| n > 0 && n <= u32::MAX as usize)
+            && image == result
+            && self.groups == image
+            && (self.kernel, self.stride) == ([1, 1], [1, 1])
+            && (0..2).all(|axis| self.padding[axis] <= self.size[axis])
+    }
+
     /// Connections between elements of the image and of the result.
     pub fn connections(&self) -> usize {
         let along =
@@ -133,6 +165,19 @@ mod tests {
         assert_eq!(windows(5, 2, 2, 0).out_size(), [1, 2], "the last element is left out");
         assert_eq!(windows(3, 5, 1, 0).along(1), None);
         assert!(windows(3, 5, 1, 1).is_valid() && !windows(3, 5, 1, 0).is_valid());
+    }
+
+    #[test]
+    fn a_circular_border_repeats_the_other_end() {
+        let over = windows(4, 3, 1, 2);
+        let border = over.border();
+        assert!(border.is_border() && !border.is_valid() && !over.is_border());
+        assert_eq!(border.out_size(), [1, 8]);
+        let row: Vec<usize> = (0..8).map(|place| border.around(1, place)).collect();
+        assert_eq!(row, [2, 3, 0, 1, 2, 3, 0, 1]);
+        assert_eq!(over.inside_of_border().out_size(), over.out_size());
+        assert_eq!(over.inside_of_border().size, border.out_size());
+        assert!(windows(4, 9, 1, 4).border().is_border() && !windows(4, 9, 1, 5).border().is_border());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use crate::differential;
 use libtest_mimic::{Failed, Trial};
-use snnc::args::Common;
+use snnc::args::{Common, Shared};
 use snnc::job::Runner;
 use snnc::load::{Loaded, load};
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ pub fn trials() -> Vec<Trial> {
 
 /// Options of all runs here.
 pub fn common() -> Common {
-    Common { quiet: true, threads: 1, ..Common::default() }
+    Common { shared: Shared { quiet: true, threads: 1, ..Shared::default() }, ..Common::default() }
 }
 
 /// Loads a program or says why not.

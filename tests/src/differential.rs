@@ -40,7 +40,7 @@ pub fn job(runner: &mut Runner, job: &Job) -> Result<(), Failed> {
         let known = data.map_or(DataFacts::default(), facts);
         let net = |strict| pipeline::net(runner.model(job), job, *purpose, samples, known, strict);
         let (strict, fast) = (net(true)?.net, net(false)?.net);
-        let params = params(runner, job, &strict);
+        let params = params(runner, job, &strict)?;
         compare(&strict, &fast, &given, &params, samples).map_err(|why| format!("{purpose:?}: {why}"))?;
         if matches!(purpose, Purpose::Train | Purpose::Gradient { .. }) {
             let data = (&given, &params[..], samples);
@@ -63,14 +63,15 @@ fn given(runner: &Runner, job: &Job, data: Option<&Dataset>, samples: usize) -> 
 }
 
 /// First values; initializers that need a batch get ones here.
-fn params(runner: &Runner, job: &Job, net: &Net) -> Vec<Vec<f32>> {
+fn params(runner: &Runner, job: &Job, net: &Net) -> Result<Vec<Vec<f32>>, String> {
     let env = snn_compiler::hir::constant::ConstEnv { dt: job.dt, steps: job.steps };
     let model = runner.model(job);
+    let tensors = snnc::job::tensors::of_model(runner.loaded, model).map_err(|f| f.text)?;
     let of = |(idx, stored): (usize, &snn_compiler::step::Param)| match model.params[idx].init.needs.batch {
-        true => vec![0.1; stored.shape.iter().product()],
+        true => Ok(vec![0.1; stored.shape.iter().product()]),
         false => {
             let id = snn_compiler::hir::ParamId(idx as u32);
-            snn_compiler::pipeline::first_values(model, id, env, job.seed, None)
+            pipeline::first_values(model, id, env, job.seed, None, &tensors).map_err(|m| format!("{m:?}"))
         }
     };
     net.params.iter().enumerate().map(of).collect()

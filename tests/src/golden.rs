@@ -3,11 +3,13 @@
 //!
 //! E-I layers (DeepEISNN, arXiv 2509.23253): by an independent program in double precision. AR-LIF (Huang et al. 2025) and MPR (Guo et
 //! al. 2022): computed once in double precision by programs written from the released code, printed to nine decimals. Batch norm is in
-//! `golden/norm.rs`; resets, surrogates and
+//! `golden/norm.rs`, circuits of images and columns in `golden/ei.rs`; resets, surrogates and
 //! other neurons are in `golden/rules.rs`. The LIF network: `tests/golden/lif_net.py`, by PyTorch in double precision.
 
+mod ei;
 mod norm;
 mod rules;
+mod wave;
 
 use crate::differential::{Given, compiled, interpreted};
 use libtest_mimic::{Failed, Trial};
@@ -31,9 +33,15 @@ pub fn trials() -> Vec<Trial> {
         trial("a layer of excitation and inhibition", ei_layer),
         trial("the input of a layer of excitation and inhibition", ei_layer_input),
         trial("a silent layer of excitation and inhibition", ei_layer_silent),
+        trial("a convolutional layer of excitation and inhibition", ei::straight),
+        trial("the same without the straight-through gradient", ei::replaced),
+        trial("a layer with feed-forward inhibition, corrected", ei::dann),
+        trial("two layers of columns", ei::columns),
         trial("a normalised membrane, the raw one carried", norm::raw),
         trial("a normalised membrane that is carried", norm::normalised),
         trial("threshold-dependent batch norm", norm::threshold_dependent),
+        trial("a pulse that goes around a ring", wave::pulse),
+        trial("a wave recurrent network", wave::gradients),
     ]);
     list
 }

@@ -3,13 +3,43 @@
 use crate::corpus::{common, loaded, root};
 use libtest_mimic::{Failed, Trial};
 use snnc::job::Runner;
+use snnc::testing;
 
-/// One trial for each promise.
+/// One trial for each promise that is measured, and for each text of the library: it is a file like any other, whose `verify`s are tests.
 pub fn trials() -> Vec<Trial> {
-    vec![
+    let mut trials = vec![
         Trial::test("lsuv: what arrives has the variance asked for, layer by layer", lsuv),
         Trial::test("fluctuation_driven: the membrane has the std asked for", fluctuation),
-    ]
+        Trial::test("E-I Init: windows have the scale and gain of their statistics", ei_conv),
+        Trial::test("fluctuation_driven: inputs, recurrence and inhibition in balance", balance),
+        Trial::test("rate_target: neurons fire as often as asked for, layer by layer", rates),
+        Trial::test("dirac, delta_orthogonal, lsuv: what convolutions make of their input", convolutions),
+    ];
+    for (text, least) in
+        [("init", 15), ("init_structure", 15), ("init_kernels", 5), ("init_spiking", 15), ("ei", 2)]
+    {
+        let name = format!("stdlib/{text}.snn: initializers keep their promises");
+        trials.push(Trial::test(name, move || promises(text, least)));
+    }
+    trials
+}
+
+/// Runs the tests of a text of the library, of which there are at least so many.
+fn promises(text: &str, least: usize) -> Result<(), Failed> {
+    let loaded = loaded(&root().join("stdlib").join(format!("{text}.snn")))?;
+    let common = common();
+    let mut runner = Runner::new(&loaded, &common).map_err(|f| f.text)?;
+    let tests = &loaded.checked.program.tests;
+    for test in tests {
+        let report = testing::test(&mut runner, test).map_err(|f| f.text)?;
+        if let Some(failed) = report.failed {
+            return Err(failed.into());
+        }
+    }
+    match tests.len() >= least {
+        true => Ok(()),
+        false => Err(format!("{} promises, {least} are wanted", tests.len()).into()),
+    }
 }
 
 /// What the first job of a program of `tests/suite/inits` reports.
@@ -36,6 +66,46 @@ fn lsuv() -> Result<(), Failed> {
     Ok(())
 }
 
+/// Of all samples, while the initializers see 200 of them.
+fn rates() -> Result<(), Failed> {
+    let found = reported("rate_target.snn")?;
+    near(found[0], 100.0, 10.0)?;
+    near(found[1], 250.0, 25.0)
+}
+
+fn convolutions() -> Result<(), Failed> {
+    let [whole, grouped, depthwise, before, after, variance] = reported("convolutions.snn")?[..6] else {
+        return Err("six reports are wanted".into());
+    };
+    near(whole, 0.0, 0.0)?;
+    near(grouped, 0.0, 0.0)?;
+    near(depthwise, 0.0, 0.0)?;
+    near(after, before, 1e-5 * before)?;
+    match before > 1000.0 {
+        true => near(variance, 4.0, 4e-3),
+        false => Err(format!("nothing arrives: {before}").into()),
+    }
+}
+
+/// As [`fluctuation`] for log-normal weights (variance `1 - 1 / e` of their mean square) of three kinds of senders that balance; exponential weights of
+/// the first two alone: nine tenths of their variance come from the inputs, and means are as numbers of synapses times means of weights.
+fn balance() -> Result<(), Failed> {
+    let [mean, variance, rate, mean_f, mean_r, variance_f, variance_r] =
+        reported("balance_of_three.snn")?[..7]
+    else {
+        return Err("seven reports are wanted".into());
+    };
+    let (p, b) = (0.02, f64::exp(-1.0 / 5.0));
+    let (k1, k2) = (1.0 / (1.0 - b), 1.0 / (1.0 - b * b));
+    let expected = 0.01 * (1.0 - p + p * k1 * k1 / k2 * (1.0 - f64::exp(-1.0)));
+    near(variance, expected, 0.15 * expected)?;
+    near(mean, 0.0, 0.05)?;
+    near(rate, 0.0, 0.0)?;
+    near(variance_f / variance_r, 9.0, 2.0)?;
+    let ratio = f64::sqrt(0.1 * 400.0 / (0.9 * 300.0));
+    near(mean_f / mean_r, 400.0 / (300.0 * ratio), 0.15)
+}
+
 /// Of inputs that spike independently with probability p the membrane has the variance n s^2 (p (1 - p) k2 + p^2 k1^2) over neurons and steps,
 /// where s is the std of weights, k1 and k2 the sums of the response and of its squares; what was asked for is n s^2 p k2 = 0.01.
 fn fluctuation() -> Result<(), Failed> {
@@ -48,4 +118,14 @@ fn fluctuation() -> Result<(), Failed> {
     near(variance, expected, 0.06 * expected)?;
     near(mean, 0.0, 0.02)?;
     near(rate, 0.0, 0.0)
+}
+
+/// Statistics of all digits by `tests/golden/ei_net.py`; an image that stays counts once. Of 900 exponential weights the mean is within 5 of its standard errors.
+fn ei_conv() -> Result<(), Failed> {
+    let [scale, gain, ratio] = reported("ei_conv.snn")?[..3] else {
+        return Err("three reports are wanted".into());
+    };
+    near(scale, 0.16270218767746156, 5.0 / 30.0 * 0.1627)?;
+    near(gain, 0.6059862059740798, 2e-6)?;
+    near(ratio, 1.0, 5.0 * f64::sqrt(2.0) / 30.0)
 }

@@ -1,5 +1,6 @@
 //! The test harness: one trial for each program of the corpus and each rule of the tree. `suite.rs` runs it.
 
+pub mod checkpoints;
 pub mod cli;
 pub mod corpus;
 pub mod differential;
@@ -8,6 +9,7 @@ pub mod golden;
 pub mod gradients;
 pub mod inits;
 pub mod memory;
+pub mod regularisers;
 pub mod snapshots;
 pub mod studies;
 pub mod tidy;

@@ -17,6 +17,8 @@ pub fn trials() -> Vec<Trial> {
     }
     // A normalised membrane in an evaluation: what is left of it in the loop is a product and a comparison.
     list.push(trial("tests/suite/norm/membrane.snn", "mpbn", Stage::Net, "net"));
+    // Normalisations behind projections: nothing is left of them in the loops.
+    list.push(trial("tests/suite/norm/weights.snn", "norm_in_weights", Stage::Net, "net"));
     list.push(trial("examples/digits.snn", "digits", Stage::Adjoint, "adjoint"));
     list.extend(EXPLAINED.iter().map(|file| explained(file)));
     // The step of an evaluation: without the rectifier, which is in training only.
@@ -34,6 +36,7 @@ const EXPLAINED: &[&str] = &[
     "examples/simulate_adex.snn",
     "tests/suite/neurons/conventions.snn",
     "tests/suite/neurons/explained.snn",
+    "tests/suite/norm/weights.snn",
 ];
 
 fn explained(file: &'static str) -> Trial {

@@ -18,6 +18,7 @@ pub fn trials() -> Vec<Trial> {
         plain("inspect: a deep network is silent, and says since when", inspect_silent),
         plain("inspect: advice that is followed helps", inspect_advice),
         plain("inspect: numbers of known weights", inspect_numbers),
+        plain("inspect: the bias of guesses is that of theory", inspect_bias),
         plain("inspect: mistakes", inspect_mistakes),
     ]
 }
@@ -268,6 +269,34 @@ fn inspect_numbers() -> Result<(), String> {
     ensure(number(&metrics["h->y.weight.gradient"])? > 0.0, || metrics.to_string())?;
     let same = snnc(&["inspect", &file, "--json", "--threads", "2"])?.expect(0)?.json()?;
     ensure(same["jobs"][0]["metrics"] == *metrics, || "numbers depend on threads".to_string())
+}
+
+/// Gamma of wide layers (Francazi et al. 2024): the squared mean of the data by their variance for one linear layer, here 1/4 by 1/12; of centred data 0,
+/// and 1 / (pi - 1) after a layer of rectifiers.
+fn inspect_bias() -> Result<(), String> {
+    let folder = Folder::new()?;
+    let gamma = |name: &str, layers: &str| {
+        let text = format!(
+            "neuron Centred {{ input i   emit i - 0.5 }}\nmodel Wide {{\n    input x: [400]\n{layers}    output y\n}}\n\
+             data noise = std.data.noise(samples = 400, inputs = 400, classes = 200)\n\
+             train Wide on noise {{ steps 1   batch 400   epochs 1   loss cross_entropy(mean(y)) }}\n"
+        );
+        let report = snnc(&["inspect", &folder.file(name, text)?, "--json"])?.expect(0)?.json()?;
+        number(&report["jobs"][0]["metrics"]["guess.gamma"])
+    };
+    let centred = "    let c = Centred[400]\n    x -> c : one_to_one\n";
+    let linear = gamma("linear.snn", "    let y = Rate[200]\n    x -> y : dense\n")?;
+    let unbiased = gamma("centred.snn", &format!("{centred}    let y = Rate[200]\n    c -> y : dense\n"))?;
+    let rectified = gamma(
+        "relu.snn",
+        &format!(
+            "{centred}    let h = ReluRate[600]\n    let y = Rate[200]\n    c -> h : dense\n    h -> y : dense\n"
+        ),
+    )?;
+    let holds = (linear / 3.0 - 1.0).abs() < 0.25
+        && unbiased < 0.02
+        && (rectified * (std::f64::consts::PI - 1.0) - 1.0).abs() < 0.25;
+    ensure(holds, || format!("gamma {linear}, {unbiased} and {rectified}"))
 }
 
 fn inspect_mistakes() -> Result<(), String> {

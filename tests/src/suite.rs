@@ -15,8 +15,10 @@ fn main() {
     trials.extend(snn_tests::updates::trials());
     trials.extend(snn_tests::gradients::trials());
     trials.extend(snn_tests::inits::trials());
+    trials.extend(snn_tests::checkpoints::trials());
     trials.extend(snn_tests::cli::trials());
     trials.extend(snn_tests::memory::trials());
+    trials.extend(snn_tests::regularisers::trials());
     trials.extend(snn_tests::studies::trials());
     trials.extend(snn_tests::snapshots::trials());
     trials.extend(snn_tests::tidy::trials());

@@ -1,5 +1,5 @@
-//! Updates of optimizers with a geometry or a sign, against numbers of independent programs: on the f64 interpreter (one update) and in machine code
-//! (all). Trainings with these optimizers are in `tests/suite/optimizers`.
+//! Updates of optimizers with a geometry or a sign, against numbers of independent programs, and of projections that keep signs, by hand: on the
+//! f64 interpreter (one update) and in machine code (all). Trainings with them are in `tests/suite/optimizers`.
 
 use crate::differential::{Given, interpreted};
 use libtest_mimic::{Failed, Trial};
@@ -17,7 +17,8 @@ pub fn trials() -> Vec<Trial> {
     CASES
         .iter()
         .map(|case| {
-            let name = format!("updates: {} x {}", case.optimizer, case.times);
+            let signs = case.signs.unwrap_or("free");
+            let name = format!("updates: {}, {signs} x {}", case.optimizer, case.times);
             Trial::test(name, move || run(case).map_err(Failed::from))
         })
         .collect()
@@ -25,6 +26,8 @@ pub fn trials() -> Vec<Trial> {
 
 struct Case {
     optimizer: &'static str,
+    /// Arguments of a projection; none: the weights are a tensor of their own.
+    signs: Option<&'static str>,
     /// Weights before, their gradients (the same at each update), weights after.
     before: &'static [f64],
     gradient: &'static [f32],
@@ -39,8 +42,16 @@ const G: &[f32] = &[1.0, -1.0, 0.5, -0.25, 2.0];
 const P: &[f64] = &[0.02, -0.03, 0.4];
 const D: &[f32] = &[0.05, -0.05, 0.1];
 
+/// Weights of 0 or more, and a gradient that takes the first two of [`P`] away from 0.
+const Q: &[f64] = &[0.02, 0.03, 0.4];
+const BACK: &[f32] = &[-0.05, -0.05, 0.1];
+/// Gradient descent that subtracts the gradient.
+const SGD: Case =
+    Case { optimizer: "sgd(lr = 1)", signs: None, before: P, gradient: D, times: 1, after: &[] };
+
 const CASES: &[Case] = &[
     Case {
+        signs: None,
         optimizer: "eg(lr = 0.1)",
         before: W,
         gradient: G,
@@ -48,6 +59,7 @@ const CASES: &[Case] = &[
         after: &[0.452418709018, -0.180967483607, 0.047561471225, -1.462964868042, 0.0],
     },
     Case {
+        signs: None,
         optimizer: "eg(lr = 0.1, momentum = 0.9)",
         before: W,
         gradient: G,
@@ -55,6 +67,7 @@ const CASES: &[Case] = &[
         after: &[0.374131783789, -0.149652713516, 0.043251114656, -1.39509861999, 0.0],
     },
     Case {
+        signs: None,
         optimizer: "p_norm(lr = 0.1, p = 2)",
         before: W,
         gradient: G,
@@ -62,6 +75,7 @@ const CASES: &[Case] = &[
         after: &[0.4, -0.1, 0.0, -1.475, -0.2],
     },
     Case {
+        signs: None,
         optimizer: "p_norm(lr = 0.1, p = 3)",
         before: W,
         gradient: G,
@@ -69,6 +83,7 @@ const CASES: &[Case] = &[
         after: &[0.387298334621, 0.244948974278, -0.217944947177, -1.491643389018, -0.4472135955],
     },
     Case {
+        signs: None,
         optimizer: "sgd_polarity(lr = 1, keep = sign_zero)",
         before: P,
         gradient: D,
@@ -76,6 +91,7 @@ const CASES: &[Case] = &[
         after: &[0.0, 0.0, 0.3],
     },
     Case {
+        signs: None,
         optimizer: "sgd_polarity(lr = 1, keep = sign_flip)",
         before: P,
         gradient: D,
@@ -83,24 +99,75 @@ const CASES: &[Case] = &[
         after: &[0.03, -0.02, 0.3],
     },
     Case {
+        signs: None,
         optimizer: "sgd_polarity(lr = 1, keep = sign_constant)",
         before: P,
         gradient: D,
         times: 1,
         after: &[0.001, -0.001, 0.3],
     },
+    Case { signs: Some("sign = plus"), before: Q, gradient: D, times: 1, after: &[0.0, 0.08, 0.3], ..SGD },
+    Case {
+        signs: Some("sign = plus, keep = sign_flip"),
+        before: Q,
+        gradient: D,
+        times: 1,
+        after: &[0.03, 0.08, 0.3],
+        ..SGD
+    },
+    Case {
+        signs: Some("sign = plus, keep = sign_constant(size = 0.02)"),
+        before: Q,
+        gradient: D,
+        times: 1,
+        after: &[0.02, 0.08, 0.3],
+        ..SGD
+    },
+    Case { signs: Some("sign = initial"), times: 1, after: &[0.0, 0.0, 0.3], ..SGD },
+    // The second one becomes 0, and would be positive at the next update: it keeps the sign that it had at the start.
+    Case { signs: Some("sign = initial"), gradient: BACK, times: 2, after: &[0.12, 0.0, 0.2], ..SGD },
+    Case { signs: Some("sign = initial, keep = sign_flip"), times: 1, after: &[0.03, -0.02, 0.3], ..SGD },
+    // 0.02 - 0.05 is turned to 0.03, and that to 0.02 again; -0.03 + 0.05 to -0.02, and that to -0.03.
+    Case { signs: Some("sign = initial, keep = sign_flip"), times: 2, after: &[0.02, -0.03, 0.2], ..SGD },
+    Case {
+        signs: Some("sign = initial, keep = sign_constant"),
+        times: 1,
+        after: &[0.001, -0.001, 0.3],
+        ..SGD
+    },
+    // Of a random size only the range is known; here it is empty.
+    Case {
+        signs: Some("sign = initial, keep = sign_random(size = 0)"),
+        times: 1,
+        after: &[0.0, 0.0, 0.3],
+        ..SGD
+    },
+    // With the same gradient each step of Adam is the rate times its sign; -0.02, which is turned from 0.02, goes to 0.03 and is turned.
+    Case {
+        optimizer: "adam(lr = 0.05)",
+        signs: Some("sign = minus, keep = sign_flip"),
+        before: &[-0.02, -0.03, -0.4],
+        gradient: &[0.5, -0.5, 0.1],
+        times: 2,
+        after: &[-0.12, -0.03, -0.5],
+    },
 ];
 
 /// One weight for each input, whose gradient is the input.
 fn run(case: &Case) -> Result<(), String> {
     let n = case.before.len();
+    let part = match case.signs {
+        None => format!("learn w: [{n}] = 1   let y = Through[{n}]   y.i = w .* x"),
+        Some(signs) => {
+            let first = if signs.contains("minus") { -1 } else { 1 };
+            format!("let y = Through[1]   x -> y : dense(init = {first}, {signs})")
+        }
+    };
     let text = format!(
         "neuron Through {{ input i   emit i }}
         model One {{
             input x: [{n}]
-            learn w: [{n}] = 1
-            let y = Through[{n}]
-            y.i = w .* x
+            {part}
             output y
         }}
         data none = std.data.npy(x = \"none.npy\")
@@ -121,7 +188,8 @@ fn run(case: &Case) -> Result<(), String> {
     let given: Given = vec![("x".into(), case.gradient.to_vec()), ("mask".into(), vec![1.0])];
     if case.times == 1 {
         let results = interpreted::<f64>(&net, &given, std::slice::from_ref(&before), 1);
-        let (_, after) = results.iter().find(|(name, _)| name == "w Param(0)").ok_or("w stays")?;
+        let param = format!("{} Param(0)", if case.signs.is_some() { "x->y.weight" } else { "w" });
+        let (_, after) = results.iter().find(|(name, _)| *name == param).ok_or("w stays")?;
         compare("f64", after.iter().copied(), case.after)?;
     }
     let program = Arc::new(pipeline::compile(&net, &Options { strict: true, vector: true }));

@@ -1,5 +1,5 @@
 //! `explain FILE`: what each population does in a step, with numbers in place, as people would write it; projections and
-//! parameters; which convention of other frameworks an update equals. Nothing is compiled and no data are read.
+//! parameters; which convention of other frameworks an update equals; what is left of normalisations after training. No code is made and no data are read.
 
 mod linear;
 mod peers;
@@ -10,6 +10,7 @@ pub mod update;
 
 use snn_compiler::hir::constant::{self, ConstEnv};
 use snn_compiler::hir::{Job, JobKind, Model, Param, Program, Projection, Source};
+use snn_compiler::pipeline::{Normalised, normalisations};
 use text::Words;
 
 /// Length of a step and number of steps where no job says them, as in jobs.
@@ -47,10 +48,32 @@ fn model(model: &Model, job: Option<&Job>) -> String {
     }
     out.push_str(&projections(&words));
     out.push_str(&parameters(&words));
+    job.into_iter().for_each(|job| out.push_str(&norms(model, job)));
     let outputs: Vec<String> =
         model.outputs.iter().map(|o| words.expr(&o.value).replace(" after", "")).collect();
     if !outputs.is_empty() {
         out.push_str(&format!("\noutput {}\n", outputs.join(", ")));
+    }
+    out
+}
+
+/// What an evaluation does of each normalisation.
+fn norms(model: &Model, job: &Job) -> String {
+    let mut out = String::new();
+    for (name, how) in normalisations(model, job) {
+        if out.is_empty() {
+            out.push_str("\nnormalisations, by their running statistics where nothing is trained\n");
+        }
+        out.push_str(&format!(
+            "    {name}: {}\n",
+            match how {
+                Normalised::Weights =>
+                    "part of the weights and biases of what arrives, made once for a batch",
+                Normalised::Threshold => "part of the threshold, made once for a batch",
+                Normalised::Step => "computed at each step",
+                Normalised::Unused => "nothing that is wanted depends on it",
+            }
+        ));
     }
     out
 }
@@ -94,7 +117,7 @@ fn projection(words: &Words, p: &Projection) -> String {
     line
 }
 
-/// `8192 trained, kaiming_normal(gain = 1.414) at the start, kept >= 0`
+/// `8192 trained, kaiming_normal(gain = 1.414) at the start (random), kept >= 0`
 fn amount(param: &Param) -> String {
     let count = param.shape.iter().product::<usize>();
     let word = if param.trained { "trained" } else { "fixed" };
@@ -106,7 +129,13 @@ fn amount(param: &Param) -> String {
         (false, true) => format!(", kept <= {}", number(high)),
         (false, false) => String::new(),
     };
-    format!("{count} {word}, {} at the start{kept}", param.init.text)
+    let needs = param.init.effects();
+    let needs = if needs.is_empty() { String::new() } else { format!(" ({})", needs.join(", ")) };
+    let by = param.keep.as_ref().map_or(String::new(), |keep| match keep.sign {
+        Some(_) => format!(" by {}", keep.text),
+        None => format!(", signs of the start kept by {}", keep.text),
+    });
+    format!("{count} {word}, {} at the start{needs}{kept}{by}", param.init.text)
 }
 
 /// Parameters that are no weights of a projection, and the number of all.

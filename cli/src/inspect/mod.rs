@@ -36,6 +36,8 @@ struct Guess {
     /// `-Σ G ln G / ln C`: 1 where all classes are answered equally often.
     entropy: f64,
     classes: usize,
+    /// Variance over the outputs of their means over the data, by their mean variance over the data; none if nothing varies.
+    gamma: Option<f64>,
 }
 
 /// Measures the first training of a file.
@@ -91,6 +93,7 @@ fn rows(runner: &Runner, job: &Job, ready: &Ready, weights: &Weights) -> Vec<Row
             // Matrices lie as [sending][receiving]; their singular values do not mind.
             let rows = match param.shape[..] {
                 [_, pre] => Some(pre),
+                [_, ref taps @ ..] if param.windows => Some(taps.iter().product()),
                 _ => None,
             };
             Row {
@@ -107,8 +110,12 @@ fn rows(runner: &Runner, job: &Job, ready: &Ready, weights: &Weights) -> Vec<Row
 fn guess(ready: &Ready, data: &Dataset, batch: usize) -> Option<Guess> {
     let Target::Classes { n, .. } = &data.target else { return None };
     let mut counts = vec![0usize; *n];
+    let mut sums = vec![[0.0; 2]; *n];
     for sample in 0..batch {
         let row = ready.engine.output_row("prediction", 0, sample)?;
+        for (sums, y) in sums.iter_mut().zip(row.iter().map(|y| f64::from(*y))) {
+            *sums = [sums[0] + y, sums[1] + y * y];
+        }
         // The first of the largest, as accuracy has it.
         let best = (0..row.len()).fold(0, |best, at| if row[at] > row[best] { at } else { best });
         *counts.get_mut(best)? += 1;
@@ -118,7 +125,20 @@ fn guess(ready: &Ready, data: &Dataset, batch: usize) -> Option<Guess> {
     let entropy = -shares.map(|share| share * share.ln()).sum::<f64>() / (*n as f64).ln();
     // Minus nothing is written as -0.
     let entropy = if *n < 2 || entropy == 0.0 { 0.0 } else { entropy };
-    Some(Guess { class, largest: counts[class] as f64 / batch as f64, entropy, classes: *n })
+    let largest = counts[class] as f64 / batch as f64;
+    Some(Guess { class, largest, entropy, classes: *n, gamma: gamma(&sums, batch) })
+}
+
+/// The order parameter of guessing bias (Francazi et al. 2024), of the sums and sums of squares of every output.
+fn gamma(sums: &[[f64; 2]], batch: usize) -> Option<f64> {
+    let (outputs, samples) = (sums.len() as f64, batch as f64);
+    let means: Vec<f64> = sums.iter().map(|[sum, _]| sum / samples).collect();
+    let within = sums.iter().zip(&means).map(|([_, squares], mean)| squares / samples - mean * mean);
+    let within = within.sum::<f64>() / outputs;
+    let middle = means.iter().sum::<f64>() / outputs;
+    let between = means.iter().map(|mean| (mean - middle).powi(2)).sum::<f64>() / outputs;
+    // Sums of squares cancel but for rounding where nothing varies.
+    (within > 1e-9 * (between + middle * middle)).then_some(between / within)
 }
 
 fn metrics(
@@ -160,6 +180,7 @@ fn metrics(
         list.push(("guess.class".to_string(), guess.class as f64));
         list.push(("guess.largest".to_string(), guess.largest));
         list.push(("guess.entropy".to_string(), guess.entropy));
+        list.extend(guess.gamma.map(|gamma| ("guess.gamma".to_string(), gamma)));
     }
     for advice in advice {
         list.extend(advice.factor.map(|factor| (format!("{}.factor", advice.population), factor)));
@@ -200,12 +221,15 @@ fn text(job: &Job, model: &str, batch: usize, (rows, activities, guess, advice):
     if let Some(guess) = guess {
         out.push_str(&format!(
             "\nguesses: class {} is the answer to {:.1} % of the batch ({:.1} % if all {} classes were equal), \
-             entropy {:.3} of 1\n",
+             entropy {:.3} of 1{}\n",
             guess.class,
             100.0 * guess.largest,
             100.0 / guess.classes as f64,
             guess.classes,
-            guess.entropy
+            guess.entropy,
+            guess.gamma.map_or(String::new(), |gamma| format!(
+                ", gamma {gamma:.3} (0: no bias, above 1: one class prevails)"
+            ))
         ));
     }
     if !advice.is_empty() {

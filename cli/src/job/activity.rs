@@ -27,6 +27,10 @@ impl<'r, 'a> FirstBatch<'r, 'a> {
 }
 
 impl Activity for FirstBatch<'_, '_> {
+    fn samples(&self) -> usize {
+        self.data.map_or(1, |data| self.job.batch.min(data.samples))
+    }
+
     fn values(&mut self, leaf: &ExprKind) -> Vec<f64> {
         let value = Expr { kind: leaf.clone(), unit: Unit::NONE, shape: Vec::new(), span: Span::NONE };
         let record = Record { name: "activity".into(), value, range: None, events: false };

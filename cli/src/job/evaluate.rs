@@ -87,7 +87,9 @@ pub fn populations(model: &Model) -> Vec<PopulationInfo> {
         let reaches = |p: &snn_compiler::hir::Projection| match p.kind {
             "dense" => model.populations[p.target.idx()].shape.iter().product::<usize>() as f64,
             // The mean over the neurons of the source.
-            _ if let Some(over) = p.over => over.connections() as f64 / over.width_in() as f64,
+            _ if let Some(over) = p.over => {
+                over.connections() as f64 / pop.shape.iter().product::<usize>() as f64
+            }
             _ => 1.0,
         };
         let fan_out = model.projections.iter().filter(from_here).map(reaches).sum();

@@ -72,7 +72,11 @@ fn first(
     let names: Vec<String> = records.iter().map(|r| r.name.clone()).collect();
     let job = Job { kind: JobKind::Simulate, records, reports: Vec::new(), ..job.clone() };
     let mut ready = runner.compile(&job, Purpose::Simulate, d.samples.len(), super::facts(data)).ok()?;
-    let (x, target) = gather(data, &d.samples);
+    let (mut x, target) = gather(data, &d.samples);
+    if let Some(augment) = job.train.as_ref().and_then(|settings| super::augment::of(model, settings)) {
+        let pass = augment.of_epoch(job.seed, d.epoch - 1);
+        x.chunks_mut(data.sample_len()).zip(&d.samples).for_each(|(x, sample)| pass.apply(*sample, x));
+    }
     let mut own = Weights::zeroed(ready.engine.program()).ok()?;
     own.param.copy_from_slice(&weights.param);
     ready.engine.run(

@@ -1,11 +1,13 @@
 //! Jobs: what they share. Data sets are read once; weights stay with their model from job to job.
 
 mod activity;
+mod augment;
 mod evaluate;
 mod locate;
 pub mod memory;
 mod progress;
 pub mod simulate;
+pub mod tensors;
 mod train;
 
 use crate::args::Common;
@@ -66,7 +68,7 @@ pub struct Ready {
 impl<'a> Runner<'a> {
     /// A runner for a program.
     pub fn new(loaded: &'a Loaded, common: &'a Common) -> Result<Runner<'a>, Failure> {
-        let pool = Arc::new(Pool::new(common.threads)?);
+        let pool = Arc::new(Pool::new(common.shared.threads)?);
         Ok(Runner { loaded, common, pool, data: BTreeMap::new(), weights: BTreeMap::new() })
     }
 
@@ -86,7 +88,7 @@ impl<'a> Runner<'a> {
 
     /// Options of compilation.
     pub fn options(&self) -> Options {
-        Options { strict: self.common.strict, vector: true }
+        Options { strict: self.common.shared.strict, vector: true }
     }
 
     /// Compiles a net of a job; no memory is reserved yet.
@@ -161,7 +163,7 @@ impl<'a> Runner<'a> {
             ));
         }
         let here = std::env::current_dir().unwrap_or_default();
-        for text in &self.common.data {
+        for text in &self.common.shared.data {
             let Some((name, path)) = text.split_once('=') else {
                 let help = Some("write --data name=path".to_string());
                 return Err(Failure::plain("E0910", format!("`--data {text}` has no `=`"), help));
@@ -247,15 +249,18 @@ impl<'a> Runner<'a> {
         }
         let env = ConstEnv { dt: job.dt, steps: job.steps };
         let model = self.model(job);
+        let tensors = tensors::of_model(self.loaded, model)?;
         for id in hir::first::order(model) {
-            let values = if model.params[id.idx()].init.needs.batch {
+            let param = &model.params[id.idx()];
+            let values = if param.init.needs.batch {
                 let mut activity = activity::FirstBatch::new(self, job, weights, data);
-                pipeline::first_values(model, id, env, job.seed, Some(&mut activity))
+                pipeline::first_values(model, id, env, job.seed, Some(&mut activity), &tensors)
             } else {
-                pipeline::first_values(model, id, env, job.seed, None)
+                pipeline::first_values(model, id, env, job.seed, None, &tensors)
             };
+            let values = values.map_err(|misfit| tensors::misfit(&self.loaded.sources, param, &misfit))?;
             if !values.iter().all(|value| value.is_finite()) {
-                return Err(locate::not_finite(&self.loaded.sources, &model.params[id.idx()]));
+                return Err(locate::not_finite(&self.loaded.sources, param));
             }
             weights.param_mut(ready.engine.program(), id.idx()).copy_from_slice(&values);
         }

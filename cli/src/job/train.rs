@@ -36,11 +36,11 @@ pub fn train(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
         if path.exists() {
             progress = checkpoint::load(path, ready.engine.program(), &mut weights, true)?;
             same_seed(&progress, job)?;
-        } else if !runner.common.quiet {
+        } else if !runner.common.shared.quiet {
             eprintln!("note: there is no {} yet; the training starts from the beginning", path.display());
         }
     }
-    let mut printer = Printer::new(settings.epochs, runner.common.quiet || runner.common.json);
+    let mut printer = Printer::new(settings.epochs, runner.common.shared.quiet || runner.common.shared.json);
     let mut times = SectionTimes::default();
     let compile = ready.seconds;
     let outcome = Trainer {
@@ -50,6 +50,7 @@ pub fn train(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
             epochs: settings.epochs,
             early_stop: settings.early_stop,
             checkpoint: path.clone(),
+            augment: super::augment::of(model, settings),
         },
         engine: &mut ready.engine,
         test: check.as_mut().map(|check| (check, &split.test)),

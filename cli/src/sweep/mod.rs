@@ -5,7 +5,7 @@ mod grid;
 mod stats;
 mod table;
 
-use crate::args::{Common, Sweep};
+use crate::args::{Common, Shared, Sweep};
 use crate::job::{Runner, STOP};
 use crate::load::{Failure, load};
 use crate::report::{self, JobReport};
@@ -53,13 +53,13 @@ const SAVE_EVERY: Duration = Duration::from_secs(1);
 pub fn sweep(s: &Sweep) -> i32 {
     let mut results = None;
     let failure = start(s, &mut results).err();
-    if let Some(results) = results.as_ref().filter(|r| !s.json && !r.trials.is_empty()) {
+    if let Some(results) = results.as_ref().filter(|r| !s.shared.json && !r.trials.is_empty()) {
         report::out(&table::text(results));
     }
     if let Some(failure) = &failure {
         eprintln!("{}", failure.text);
     }
-    if s.json {
+    if s.shared.json {
         let errors = failure.as_ref().map_or(&[][..], |f| &f.errors);
         let object = table::object(&s.file.display().to_string(), results.as_ref(), errors);
         report::out(&format!("{object}\n"));
@@ -111,12 +111,8 @@ fn common(s: &Sweep, grid: &Grid, values: &[&str], seed: Option<u64>) -> Common 
     let params = grid.params.iter().zip(values).map(|((name, _), value)| format!("{name}={value}"));
     Common {
         seed,
-        threads: s.threads,
         params: params.collect(),
-        epochs: s.epochs,
-        data: s.data.clone(),
-        quiet: true,
-        strict: s.strict,
+        shared: Shared { quiet: true, json: false, ..s.shared.clone() },
         memory: s.memory,
         ..Common::default()
     }
@@ -189,7 +185,7 @@ fn metrics(reports: &[JobReport]) -> Vec<(String, f64)> {
 
 /// A line for a run that is done.
 fn say(s: &Sweep, results: &Results, total: usize) {
-    if s.quiet || s.json {
+    if s.shared.quiet || s.shared.json {
         return;
     }
     let Some(trial) = results.trials.last() else { return };

@@ -4,7 +4,7 @@
 use super::context::{Cx, is_poison, poison};
 use super::declare::{Decl, list};
 use super::scope::{Found, Meaning, Place, Scope, lookup};
-use super::{expr, param, unit};
+use super::{expr, files, param, unit};
 use crate::ast;
 use crate::diag::Code;
 use crate::diag::suggest::closest;
@@ -140,7 +140,10 @@ pub(super) fn given<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, e: &'a ast::Expr
             Given::Value(super::call::apply(cx, scope, rule, &[], e.span))
         }
         Some(rule) => Given::Rule(rule),
-        None => Given::Value(expr::elaborate(cx, scope, e)),
+        None => match files::named(cx, scope, e) {
+            Some(file) => Given::Value(file),
+            None => Given::Value(expr::elaborate(cx, scope, e)),
+        },
     }
 }
 
@@ -260,6 +263,7 @@ fn check<'a>(
             label_param(cx, param);
             Given::Value(poison(value.span))
         }
+        (Given::Value(value), None, _) if files::is_file(value) => given,
         (Given::Value(value), None, default) => {
             let mut value = value.clone();
             if let (Some(default), None, true) = (default, &param.unit, is_strict(decl)) {

@@ -4,11 +4,11 @@ use super::call::is_pointwise;
 use super::context::{Cx, is_poison, leaf, number, poison};
 use super::declare::list;
 use super::scope::{self, Place, Scope};
-use super::{expr, layers, norm, pointwise, unit, whole};
+use super::{expr, files, layers, norm, pointwise, spatial, unit, weights, whole};
 use crate::ast;
 use crate::diag::Code;
 use crate::diag::suggest::closest;
-use crate::hir::{Expr, ExprKind, Over, ReduceOp, Unit};
+use crate::hir::{Expr, ExprKind, Over, ReduceOp, Unit, constant};
 use crate::source::Span;
 use crate::step::ops::{Fold, Pw};
 
@@ -24,6 +24,12 @@ fn params_of(name: &str) -> &'static [&'static str] {
     }
 }
 
+/// Whether an argument has this name and is this word.
+pub(super) fn is_word(arg: &ast::Arg, name: &str, word: &str) -> bool {
+    arg.name.as_ref().is_some_and(|known| known.text == name)
+        && matches!(&arg.value.kind, ast::ExprKind::Name(path) if path.segments.len() == 1 && path.segments[0].text == word)
+}
+
 /// A call of a function of the language.
 pub(super) fn call<'a>(
     cx: &mut Cx<'a>,
@@ -32,11 +38,28 @@ pub(super) fn call<'a>(
     args: &'a [ast::Arg],
     span: Span,
 ) -> Expr {
+    if name == "file" {
+        return poison(span);
+    }
+    if name == "size"
+        && let Some(extent) = files::extent(cx, scope, args, span)
+    {
+        return extent;
+    }
+    if weights::is_of_weights(name) {
+        return weights::call(cx, scope, name, args, span);
+    }
     if whole::is_whole(name) {
         return whole::call(cx, scope, name, args, span);
     }
     if name == "rate" {
         return rate(cx, scope, args, span);
+    }
+    if name == "size" {
+        return size(cx, scope, args, span);
+    }
+    if name == "conv" {
+        return spatial::call(cx, scope, args, span);
     }
     if matches!(name, "normalise" | "batch_norm") {
         return norm::call(cx, scope, name, args, span);
@@ -50,8 +73,12 @@ pub(super) fn call<'a>(
         return layers::reduce(cx, scope, name, op, args, span);
     }
     let params = if op.is_some() { &["x"] } else { params_of(name) };
-    let word = if op.is_some() { Some("over") } else { draws.then_some("each") };
-    let Some(mut values) = arguments(cx, scope, name, params, word, args, span) else {
+    let words: &[&'static str] = match op {
+        Some(_) => &["over"],
+        None if draws => &["each"],
+        None => &[],
+    };
+    let Some(mut values) = arguments(cx, scope, name, params, words, args, span) else {
         return poison(span);
     };
     if let Some(op) = op {
@@ -85,8 +112,8 @@ pub(super) fn arguments<'a>(
     scope: &mut Scope<'a>,
     name: &'static str,
     params: &[&'static str],
-    // A further argument, whose value is a word.
-    word: Option<&'static str>,
+    // Further arguments, which are read elsewhere.
+    words: &[&'static str],
     args: &'a [ast::Arg],
     span: Span,
 ) -> Option<Vec<Expr>> {
@@ -94,11 +121,11 @@ pub(super) fn arguments<'a>(
     let mut failed = false;
     for arg in args {
         let at = match &arg.name {
-            Some(given) if Some(&given.text[..]) == word => continue,
+            Some(given) if words.contains(&&given.text[..]) => continue,
             Some(given) => match params.iter().position(|param| *param == given.text) {
                 Some(at) => Some(at),
                 None => {
-                    unknown_argument(cx, name, params, word, given);
+                    unknown_argument(cx, name, params, words, given);
                     failed = true;
                     continue;
                 }
@@ -138,11 +165,11 @@ pub(super) fn unknown_argument(
     cx: &mut Cx,
     name: &str,
     params: &[&'static str],
-    word: Option<&'static str>,
+    words: &[&'static str],
     given: &ast::Ident,
 ) {
     let mut known = params.to_vec();
-    known.extend(word);
+    known.extend(words);
     let near = closest(&given.text, known.iter().copied());
     let title = format!("`{name}` has no parameter `{}`", given.text);
     let message = cx.report(Code::E0205, given.span, title);
@@ -181,10 +208,7 @@ fn over_of(cx: &mut Cx, place: Place, name: &str, over: Option<&ast::Arg>) -> Op
             _ => Over::Population,
         });
     };
-    let word = match &arg.value.kind {
-        ast::ExprKind::Name(path) if path.segments.len() == 1 => &path.segments[0].text[..],
-        _ => "",
-    };
+    let word = word(&arg.value);
     let found = AXES.iter().find(|axis| axis.0 == word).map(|axis| axis.1);
     if found.is_none() {
         let near = closest(word, AXES.iter().map(|axis| axis.0));
@@ -248,15 +272,38 @@ fn reduce<'a>(
     Expr { kind: ExprKind::Reduce { op, over: axes, value: Box::new(value) }, unit, shape, span }
 }
 
+/// `size(x)`: how many values; `size(x, axis = 1)`: how many along an axis.
+fn size<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, args: &'a [ast::Arg], span: Span) -> Expr {
+    let params: &[&'static str] = if args.len() > 1 { &["x", "axis"] } else { &["x"] };
+    let Some(values) = arguments(cx, scope, "size", params, &[], args, span) else { return poison(span) };
+    if values.iter().any(is_poison) {
+        return poison(span);
+    }
+    let shape = &values[0].shape;
+    let Some(axis) = values.get(1) else {
+        return number(shape.iter().product::<usize>() as f64, span);
+    };
+    let known =
+        constant::eval_free(axis).filter(|at| axis.shape.is_empty() && at.fract() == 0.0 && *at >= 0.0);
+    if let Some(length) = known.and_then(|at| shape.get(at as usize)) {
+        return number(*length as f64, span);
+    }
+    let text = cx.text(axis.span);
+    cx.report(Code::E0505, axis.span, format!("values {shape:?} have no axis {text}"))
+        .at("no such axis")
+        .help(match shape.len() {
+            0 => "one number has no axes".to_string(),
+            n => format!("axes are counted from 0: the last one is {}", n - 1),
+        });
+    poison(span)
+}
+
 fn special<'a>(cx: &mut Cx<'a>, name: &str, mut values: Vec<Expr>, span: Span) -> Expr {
     if values.iter().any(is_poison) {
         return poison(span);
     }
     let second = if values.len() > 1 { values.pop() } else { None };
     let Some(mut first) = values.pop() else { return poison(span) };
-    if name == "size" {
-        return number(first.shape.iter().product::<usize>() as f64, span);
-    }
     let (unit, shape) = (first.unit, first.shape.clone());
     let kind = match (name, second) {
         ("straight_through", Some(mut second)) => {
@@ -292,26 +339,46 @@ fn special<'a>(cx: &mut Cx<'a>, name: &str, mut values: Vec<Expr>, span: Span) -
     Expr { kind, unit, shape, span }
 }
 
+/// A name that stands alone; nothing for anything else.
+fn word(e: &ast::Expr) -> &str {
+    match &e.kind {
+        ast::ExprKind::Name(path) if path.segments.len() == 1 => &path.segments[0].text,
+        _ => "",
+    }
+}
+
+/// Which of two words an argument is, the first by default; none after a message.
+pub(super) fn one_of_two(
+    cx: &mut Cx,
+    name: &str,
+    given: Option<&ast::Expr>,
+    words: [&str; 2],
+) -> Option<usize> {
+    let Some(given) = given else { return Some(0) };
+    let text = word(given);
+    let found = words.iter().position(|word| *word == text);
+    if found.is_none() {
+        // The first need not be written.
+        let near = closest(text, words).unwrap_or(words[1]);
+        cx.report(Code::E0201, given.span, format!("`{name}` is `{}` or `{}`", words[0], words[1]))
+            .at("neither of them")
+            .help(format!("write `{name} = {near}`"));
+    }
+    found
+}
+
 /// Whether a random number is drawn once for a presentation; none after a message.
 fn once(cx: &mut Cx, place: Place, each: Option<&ast::Arg>) -> Option<bool> {
-    let Some(arg) = each else { return Some(false) };
-    let word = match &arg.value.kind {
-        ast::ExprKind::Name(path) if path.segments.len() == 1 => &path.segments[0].text[..],
-        _ => "",
-    };
-    if matches!(place, Place::Init | Place::Update) {
+    if let Some(arg) = each
+        && matches!(place, Place::Init | Place::Update)
+    {
         cx.report(Code::E0309, arg.value.span, format!("`each` in {}", place.words()))
             .at("every weight draws its own number")
             .help("leave it out");
         return None;
     }
-    let once = ["step", "presentation"].iter().position(|known| *known == word);
-    if once.is_none() {
-        cx.report(Code::E0201, arg.value.span, "`each` is `step` or `presentation`")
-            .at("neither of them")
-            .help("write `each = presentation` for one number for all steps of a sample");
-    }
-    once.map(|at| at == 1)
+    let which = one_of_two(cx, "each", each.map(|arg| &arg.value), ["step", "presentation"]);
+    which.map(|at| at == 1)
 }
 
 /// `random()`, `gaussian()`: a stream of its own for each place of the program.

@@ -102,7 +102,7 @@ impl Lets {
             return value;
         }
         let local = cx.fresh(text);
-        if pointwise::is_matrix(cx, &value) {
+        if pointwise::is_weights(cx, &value) {
             cx.matrices.insert(local);
         }
         let name = Expr {

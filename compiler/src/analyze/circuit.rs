@@ -1,16 +1,15 @@
 //! Models and circuits: their names, made when they are first needed, so that lines may stand in any order; instances flattened
-//! to dotted names. What connects populations is in `projection`.
+//! to dotted names. What its populations and tensors are is in `parts`, what connects them in `projection`.
 
 use super::args::{self, Applied, Given};
-use super::context::{Cx, Draw, is_poison, poison};
-use super::declare::{Decl, article, list, twice};
-use super::neuron::{self, Group};
+use super::context::{Cx, is_poison, poison};
+use super::declare::{Decl, list, twice};
 use super::scope::{self, Found, Meaning, Name, Place, Scope, lookup};
-use super::{axes, chain, expr, init, input, projection};
+use super::{chain, drive, expr, input, parts, projection};
 use crate::ast::{self, CircuitItemKind};
 use crate::diag::Code;
 use crate::diag::suggest::closest;
-use crate::hir::{self, Bounds, Expr, ExprKind, ModelId, Polarity, Unit};
+use crate::hir::{self, Bounds, Expr, ModelId, Polarity};
 use crate::source::Span;
 
 /// A circuit or model that is being put in place.
@@ -284,7 +283,7 @@ fn make<'a>(cx: &mut Cx<'a>, level: usize, at: usize) -> Meaning<'a> {
             Meaning::Value(expr::fold(value))
         }
         Kind::Population { axes, polarity, neuron, args } => {
-            population(cx, level, name, axes, polarity, neuron, args)
+            parts::population(cx, level, name, (axes, polarity), neuron, args)
         }
         Kind::Instance { circuit, args } => instance(cx, level, name, circuit, args, span),
         Kind::Chain(decl) => {
@@ -294,67 +293,9 @@ fn make<'a>(cx: &mut Cx<'a>, level: usize, at: usize) -> Meaning<'a> {
             });
             opened.map_or_else(|| Meaning::Value(poison(span)), Meaning::Circuit)
         }
-        Kind::Learn(learn) => Meaning::Value(self::learn(cx, level, learn)),
+        Kind::Learn(learn) => Meaning::Value(parts::learn(cx, level, learn)),
         Kind::Wrong => Meaning::Value(poison(span)),
     }
-}
-
-#[allow(clippy::too_many_arguments)]
-fn population<'a>(
-    cx: &mut Cx<'a>,
-    level: usize,
-    name: &'a ast::Ident,
-    axes: &'a [ast::Expr],
-    polarity: Polarity,
-    neuron: &'a ast::Path,
-    args: &'a [ast::Arg],
-) -> Meaning<'a> {
-    let mut scope = scope_of(level, Place::Constant);
-    let rule = match scope::resolve(cx, &mut scope, neuron) {
-        Some(Found::Decl(decl)) => Some(Applied::new(decl, neuron.span)),
-        Some(Found::Name(Name { meaning: Meaning::Rule(rule), .. }, [])) => Some(rule),
-        Some(Found::Name(found, _)) => {
-            if !matches!(&found.meaning, Meaning::Value(value) if is_poison(value)) {
-                let title = format!("`{}` is {}, not a neuron", cx.text(neuron.span), article(found.role));
-                cx.report(Code::E0301, neuron.span, title).at("a neuron is wanted");
-            }
-            None
-        }
-        Some(Found::Language(_)) => {
-            cx.report(Code::E0301, neuron.span, "a number is not a neuron").at("a neuron is wanted");
-            None
-        }
-        None => None,
-    };
-    if axes.is_empty() {
-        let text = cx.text(neuron.span);
-        cx.report(Code::E0502, neuron.span, format!("the population `{}` has no size", name.text))
-            .at("how many neurons?")
-            .help(format!("write `{text}[128]`"));
-    }
-    let shape = if axes.is_empty() { None } else { axes::shape(cx, &mut scope, axes, name.span, false) };
-    let is_known = shape.is_some();
-    let group = Group {
-        name: format!("{}{}", cx.levels[level].prefix, name.text),
-        shape: shape.unwrap_or_else(|| vec![1]),
-        polarity,
-        span: name.span,
-    };
-    let pop = match rule {
-        Some(rule) if matches!(rule.decl, Decl::Neuron(_)) => {
-            neuron::populate(cx, &mut scope, rule, args, group)
-        }
-        Some(rule) => {
-            cx.wrong_kind(neuron.span, rule.decl, "a neuron");
-            if let (Decl::Circuit(_), Some(message)) = (rule.decl, cx.diags.list.last_mut()) {
-                message.help("an instance of a circuit has no axes: `let c = C(…)`");
-            }
-            return Meaning::Value(poison(name.span));
-        }
-        None => neuron::nothing(cx, group),
-    };
-    // Its neuron may have been refused; its size, and perhaps its states and inputs, are known all the same.
-    if is_known { Meaning::Population(pop) } else { Meaning::Value(poison(name.span)) }
 }
 
 fn instance<'a>(
@@ -381,57 +322,6 @@ fn instance<'a>(
     let opened = cx
         .within(Decl::Circuit(decl), circuit.span, |cx| open(cx, decl, prefix, Some((level, name)), values));
     opened.map_or_else(|| Meaning::Value(poison(span)), Meaning::Circuit)
-}
-
-/// `learn w: [n, m] >= 0 = init`
-fn learn<'a>(cx: &mut Cx<'a>, level: usize, learn: &'a ast::Learn) -> Expr {
-    let span = learn.name.span;
-    let mut scope = scope_of(level, Place::Constant);
-    let (bounds, bound) = init::bounds(cx, &mut scope, learn.constraint.as_ref());
-    let own = match &learn.scope {
-        ast::Scope::Axes(axes) => axes::shape(cx, &mut scope, axes, span, true),
-        ast::Scope::Name(name) if name.text == "layer" => Some(Vec::new()),
-        ast::Scope::Name(name) => {
-            let title = format!(
-                "`{}` has no meaning in a {}",
-                name.text,
-                Decl::Circuit(cx.levels[level].decl).kind()
-            );
-            cx.report(Code::E0301, name.span, title).at("axes are wanted here").help(format!(
-                "write `learn {}: [receiving, sending] = …`, or `layer` for one number",
-                learn.name.text
-            ));
-            None
-        }
-    };
-    let is_known = own.is_some();
-    let own = own.unwrap_or_default();
-    let draw = Draw {
-        stream: format!("{}{}", cx.levels[level].prefix, learn.name.text),
-        shape: own.clone(),
-        fan_in: own.get(1).copied().unwrap_or(1),
-        fan_out: if own.len() > 1 { own[0] } else { 1 },
-        count: 0,
-        into: None,
-    };
-    let name = draw.stream.clone();
-    scope.place = Place::Init;
-    let init = init::first_value(cx, &mut scope, &learn.init, draw);
-    if !is_known {
-        return poison(span);
-    }
-    let param = hir::Param {
-        name,
-        shape: own.clone(),
-        windows: false,
-        unit: Unit::NONE,
-        bounds,
-        init,
-        trained: !learn.fixed,
-        span,
-    };
-    let id = init::add_param(cx, param, None, bound);
-    Expr { kind: ExprKind::Param(id), unit: cx.model.params[id.idx()].unit, shape: own, span }
 }
 
 /// `c`, `c.e`, `c.e.v`: a value of an instance of a circuit.
@@ -522,7 +412,7 @@ fn connect<'a>(cx: &mut Cx<'a>, level: usize) {
             CircuitItemKind::Projection { source, targets, kind } => {
                 projection::project(cx, level, source, targets, kind.as_ref(), item.span);
             }
-            CircuitItemKind::Drive { target, value } => projection::drive(cx, level, target, value),
+            CircuitItemKind::Drive { target, value } => drive::drive(cx, level, target, value),
             CircuitItemKind::Output(values) => {
                 for value in values {
                     let known = expr::elaborate(cx, &mut scope_of(level, Place::Model), value);

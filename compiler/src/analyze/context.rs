@@ -11,6 +11,7 @@ use crate::ast;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::hir::{self, Expr, ExprKind, LocalId, ModelId, Unit};
 use crate::source::{FileId, Sources, Span};
+use snn_runtime::windows::Windows;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most declarations that are put in place inside each other.
@@ -46,6 +47,8 @@ pub(super) struct Draw {
     pub fan_out: usize,
     /// In an `init`: the population and its input that the weights belong to.
     pub into: Option<(hir::PopId, usize)>,
+    /// In an `init` of weights of a convolution: over what.
+    pub over: Option<Windows>,
 }
 
 /// State of a `param` of a file.
@@ -83,6 +86,8 @@ pub(super) struct Cx<'a> {
     pub draw: Draw,
     /// What `*` stands for while an expression is elaborated for each population.
     pub every: Option<hir::PopId>,
+    /// What `*.weight` stands for while an expression is elaborated for each tensor.
+    pub every_weight: Option<hir::ParamId>,
     /// Locals that hold weights (two axes: receiving, sending neuron), not values of a population.
     pub matrices: BTreeSet<LocalId>,
     /// Names that were read, by the places of their declarations.
@@ -113,6 +118,7 @@ impl<'a> Cx<'a> {
             finished: Vec::new(),
             draw: Draw::default(),
             every: None,
+            every_weight: None,
             matrices: BTreeSet::new(),
             used: BTreeSet::new(),
             visited: BTreeSet::new(),

@@ -3,7 +3,7 @@
 
 use super::context::{Cx, is_poison, leaf, number, poison};
 use super::scope::{self, Place, Scope};
-use super::{call, layers, pointwise};
+use super::{call, files, layers, pointwise};
 use crate::ast::{self, BinaryOp, UnaryOp};
 use crate::diag::Code;
 use crate::diag::suggest::closest;
@@ -38,7 +38,7 @@ pub(super) fn constant<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, e: &'a ast::E
 
 /// The value if it is known before a run; else poison after a message. Folded if it is the same in every job.
 pub(super) fn require_constant(cx: &mut Cx, value: Expr, what: &str) -> Expr {
-    if is_poison(&value) {
+    if is_poison(&value) || files::is_file(&value) {
         return value;
     }
     let known = constant::eval(&value, &ConstEnv { dt: 1e-3, steps: 1 });
@@ -142,6 +142,9 @@ fn parts(e: &ast::Expr) -> Vec<&ast::Expr> {
 
 /// An expression that does not begin with an infix operator.
 fn primary<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, e: &'a ast::Expr) -> Expr {
+    if let Some(file) = files::named(cx, scope, e) {
+        return files::as_number(cx, &file);
+    }
     match &e.kind {
         ast::ExprKind::Number { value, text, unit } => literal(cx, *value, text, unit.as_ref(), e.span),
         ast::ExprKind::Name(path) => scope::value(cx, scope, path),
@@ -160,7 +163,10 @@ fn primary<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, e: &'a ast::Expr) -> Expr
             "a list stands where a number is wanted",
             "lists are for inputs of `one` and for `expect`",
         ),
-        ast::ExprKind::Instance { callee, .. } => {
+        ast::ExprKind::Instance { callee, axes, args } => {
+            if let Some(element) = files::element(cx, scope, (callee, axes, args), e.span) {
+                return element;
+            }
             let title = format!("`{}` makes a population, not a number", cx.text(callee.span));
             wrong(cx, e.span, &title, "populations are named by `let` in a model")
         }

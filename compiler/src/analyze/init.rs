@@ -30,7 +30,8 @@ pub(super) fn first_value<'a>(
     let batch = value.any(&mut |e| is_activity(&e.kind));
     let neuron = value.any(&mut |e| matches!(e.kind, ExprKind::Neuron(..)));
     let support = support::range(&value);
-    hir::Init { text, value, needs: InitNeeds { random, batch, neuron }, support }
+    let checkpoint = !value.stored().is_empty();
+    hir::Init { text, value, needs: InitNeeds { random, batch, neuron, checkpoint }, support }
 }
 
 /// What weights start with if nothing is said: `kaiming_normal` of the library.
@@ -101,7 +102,7 @@ pub(super) fn body<'a>(cx: &mut Cx<'a>, place: Place, decl: Decl<'a>, values: Ve
     call::add_lets(cx, &mut scope, &init.lets, &mut lets);
     let value = expr::elaborate(cx, &mut scope, &init.value);
     let draws = value.any(&mut |e| matches!(e.kind, ExprKind::Random { .. }));
-    let mut is_whole = |e: &Expr| matches!(e.kind, ExprKind::Matrix(..));
+    let mut is_whole = |e: &Expr| matches!(e.kind, ExprKind::Matrix(..) | ExprKind::Product(..));
     let whole = value.any(&mut is_whole) || lets.any_from(of_params, &mut is_whole);
     let (name, mode) = (&init.name.text, &init.mode.text[..]);
     if whole && mode != "matrix" {
@@ -165,7 +166,7 @@ fn checked(cx: &mut Cx, value: Expr, shape: &[usize]) -> Expr {
         return number(0.0, span);
     }
     let reads_activity = value.any(&mut |e| is_activity(&e.kind));
-    let value = if reads_activity { inline(value, &mut Vec::new()) } else { value };
+    let value = if reads_activity { settle(value, &mut Vec::new()) } else { value };
     match illegal(&value, false) {
         None => over_tensor(value),
         Some((at, why)) => {
@@ -188,17 +189,34 @@ fn illegal(e: &Expr, in_statistic: bool) -> Option<(Span, &'static str)> {
         ExprKind::State(_) | ExprKind::Port(..) | ExprKind::Fired(_) | ExprKind::StepIndex => {
             return Some((e.span, "another value at every step"));
         }
-        ExprKind::MatVec(..) if in_statistic => {}
+        ExprKind::MatVec(..) | ExprKind::Slide { weight: Some(_), .. } if in_statistic => {}
         ExprKind::Delayed { .. } | ExprKind::MatVec(..) | ExprKind::Slide { .. } => {
             return Some((e.span, "not known before training"));
         }
         ExprKind::Const(_) | ExprKind::Pointwise(..) | ExprKind::Reduce { over: Over::Batch, .. } => {}
-        // Weights that activity is multiplied with are not activity.
-        ExprKind::Random { .. } | ExprKind::Iota(_) | ExprKind::Matrix(..) | ExprKind::Neuron(..) => {}
+        // Weights that activity is multiplied with are not activity, and names are of numbers; see `settle`.
+        ExprKind::Local(_) if in_statistic => {}
+        ExprKind::Random { .. } | ExprKind::Iota(_) | ExprKind::Neuron(..) => {}
+        ExprKind::Matrix(..) | ExprKind::Product(..) => {}
+        ExprKind::Element(..) | ExprKind::Extent(..) => {}
         _ if in_statistic => return Some((e.span, "not inside of a reduction over activity")),
         _ => {}
     }
     e.children().into_iter().find_map(|part| illegal(part, in_statistic || is_statistic))
+}
+
+/// Puts `let`s in place but for numbers, which are computed once, in order: what one statistic says the next one may use.
+fn settle(e: Expr, known: &mut Vec<(LocalId, Expr)>) -> Expr {
+    let ExprKind::Let { local, value, body } = e.kind else { return inline(e, known) };
+    let value = inline(*value, known);
+    if value.shape.is_empty() {
+        let body = Box::new(settle(*body, known));
+        return Expr { kind: ExprKind::Let { local, value: Box::new(value), body }, ..e };
+    }
+    known.push((local, value));
+    let body = settle(*body, known);
+    known.pop();
+    body
 }
 
 /// Puts `let`s in place: statistics of activity are of expressions without names.
@@ -219,6 +237,10 @@ fn inline(e: Expr, known: &mut Vec<(LocalId, Expr)>) -> Expr {
             let args = args.into_iter().map(|arg| inline(arg, known)).collect();
             Expr { kind: ExprKind::Pointwise(op, args), ..e }
         }
+        ExprKind::Element(of, index) => {
+            let index = index.into_iter().map(|e| inline(e, known)).collect();
+            Expr { kind: ExprKind::Element(of, index), ..e }
+        }
         ExprKind::Reduce { op, over, value } => {
             let value = Box::new(inline(*value, known));
             Expr { kind: ExprKind::Reduce { op, over, value }, ..e }
@@ -227,8 +249,17 @@ fn inline(e: Expr, known: &mut Vec<(LocalId, Expr)>) -> Expr {
             let (w, x) = (Box::new(inline(*w, known)), Box::new(inline(*x, known)));
             Expr { kind: ExprKind::MatVec(w, x), ..e }
         }
+        ExprKind::Slide { slide, over, value, weight } => {
+            let value = Box::new(inline(*value, known));
+            let weight = weight.map(|w| Box::new(inline(*w, known)));
+            Expr { kind: ExprKind::Slide { slide, over, value, weight }, ..e }
+        }
         ExprKind::Matrix(op, value) => {
             Expr { kind: ExprKind::Matrix(op, Box::new(inline(*value, known))), ..e }
+        }
+        ExprKind::Product(a, b) => {
+            let (a, b) = (Box::new(inline(*a, known)), Box::new(inline(*b, known)));
+            Expr { kind: ExprKind::Product(a, b), ..e }
         }
         ExprKind::Detach(value) => inline(*value, known),
         kind => Expr { kind, ..e },
@@ -243,6 +274,8 @@ pub(super) fn over_tensor(e: Expr) -> Expr {
         }
         ExprKind::Pointwise(op, args) => ExprKind::Pointwise(op, args.into_iter().map(over_tensor).collect()),
         ExprKind::Matrix(op, value) => ExprKind::Matrix(op, Box::new(over_tensor(*value))),
+        ExprKind::Product(a, b) => ExprKind::Product(Box::new(over_tensor(*a)), Box::new(over_tensor(*b))),
+        ExprKind::Element(of, index) => ExprKind::Element(of, index.into_iter().map(over_tensor).collect()),
         ExprKind::Let { local, value, body } => {
             ExprKind::Let { local, value: Box::new(over_tensor(*value)), body: Box::new(over_tensor(*body)) }
         }

@@ -3,7 +3,7 @@
 use super::circuit::scope_of;
 use super::context::{Cx, poison};
 use super::scope::Place;
-use super::{axes, expr, init, projection, unit};
+use super::{axes, drive, expr, init, unit};
 use crate::ast;
 use crate::diag::Code;
 use crate::hir::{self, Expr, ExprKind, InputId, Unit};
@@ -48,7 +48,7 @@ pub(super) fn circuit_input<'a>(cx: &mut Cx<'a>, level: usize, input: &'a ast::I
             .help(format!("write `input {}`", input.name.text));
     }
     let Some((parent, instance)) = cx.levels[level].parent else { return poison(span) };
-    let value = cx.outside(|cx| projection::input_of(cx, parent, instance, level, input));
+    let value = cx.outside(|cx| drive::input_of(cx, parent, instance, level, input));
     let value = match (value, &input.default) {
         (Some(value), _) => value,
         (None, Some(default)) => expr::constant(cx, &mut scope, default, "a default"),

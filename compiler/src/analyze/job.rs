@@ -3,12 +3,14 @@
 //! `train`, `evaluate` and `simulate` are elaborated in the order written; a job takes steps, `dt` and loss from the training of
 //! the same model where it does not say them. A job whose model or data is broken is left out: that was reported.
 
+mod augment;
 mod data;
 mod draw;
 mod expect;
 mod measures;
 mod one;
 mod optimizer;
+mod promise;
 mod read;
 mod settings;
 #[cfg(test)]
@@ -56,6 +58,12 @@ pub(super) fn all<'a>(cx: &mut Cx<'a>, file: &'a ast::File, overrides: &Override
         if let ItemKind::Test(decl) = &item.kind {
             let test = test(cx, decl, item.span);
             cx.program.tests.extend(test);
+        }
+    }
+    for item in &file.items {
+        if let ItemKind::Init(decl) = &item.kind {
+            let tests = promise::tests(cx, decl);
+            cx.program.tests.extend(tests);
         }
     }
     for item in &file.items {
@@ -111,7 +119,7 @@ fn job<'a>(cx: &mut Cx<'a>, decl: &'a ast::Job, later: &[&'a ast::Job]) -> Optio
     drives(cx, decl, &mut job);
     job.loss = loss(cx, decl, &given, model, trained.and_then(|(_, loss)| loss))?;
     if decl.kind == ast::JobKind::Train {
-        job.train = Some(train::settings(cx, &given, clock.steps, decl.subject.span)?);
+        job.train = Some(train::settings(cx, &given, model, clock.steps, decl.subject.span)?);
     }
     read(cx, &given, &mut job);
     Some(job)
@@ -447,7 +455,7 @@ fn test<'a>(cx: &mut Cx<'a>, decl: &'a ast::Test, span: Span) -> Option<Test> {
         _ => (simulated(cx, job, &given)?, None),
     };
     let expects = decl.expects.iter().filter_map(|e| match draws {
-        Some(w) => draw::expect(cx, &job, w, e),
+        Some(w) => draw::expect(cx, &job, (w, None), e),
         None => expect::expect(cx, &job, e),
     });
     let expects = expects.collect();

@@ -3,26 +3,24 @@
 
 use super::context::{Cx, poison};
 use super::scope::{Place, Scope};
-use super::{expr, pointwise};
+use super::{builtin, expr, pointwise, weights};
 use crate::ast;
 use crate::diag::Code;
 use crate::hir::{Expr, PopId, ReduceOp, StmtKind};
 use crate::source::Span;
 use crate::step::ops::{Fold, Pw};
 
-/// Whether an argument is `over = layers`.
+/// Whether an argument is `over = layers` or `over = weights`.
 pub(super) fn is_layers(arg: &ast::Arg) -> bool {
-    let is_word = |path: &ast::Path| path.segments.len() == 1 && path.segments[0].text == "layers";
-    arg.name.as_ref().is_some_and(|name| name.text == "over")
-        && matches!(&arg.value.kind, ast::ExprKind::Name(path) if is_word(path))
+    builtin::is_word(arg, "over", "layers") || weights::is_over_weights(arg)
 }
 
-/// Whether an expression is a reduction over layers: the `*` inside of it are its own.
+/// Whether an expression is a reduction over layers or weights: the `*` inside of it are its own.
 pub(super) fn is_over_layers(e: &ast::Expr) -> bool {
     matches!(&e.kind, ast::ExprKind::Call { args, .. } if args.iter().any(is_layers))
 }
 
-/// The value of a reduction over the populations that have the values named after `*`.
+/// The value of a reduction over the populations that have the values named after `*`, or over weights.
 pub(super) fn reduce<'a>(
     cx: &mut Cx<'a>,
     scope: &mut Scope<'a>,
@@ -34,18 +32,26 @@ pub(super) fn reduce<'a>(
     if scope.place == Place::Unknown {
         return poison(span);
     }
+    let of_weights = args.iter().any(weights::is_over_weights);
+    let axis = if of_weights { "weights" } else { "layers" };
     if scope.place != Place::Job {
-        cx.report(Code::E0309, span, format!("`{name}` over layers in {}", scope.place.words()))
+        cx.report(Code::E0309, span, format!("`{name}` over {axis} in {}", scope.place.words()))
             .at("only in losses, metrics and reports");
         return poison(span);
     }
     let mut given = args.iter().filter(|arg| !is_layers(arg));
     let (Some(arg), None) = (given.next(), given.next()) else {
-        cx.report(Code::E0303, span, format!("`{name}` over layers is of one value"))
+        cx.report(Code::E0303, span, format!("`{name}` over {axis} is of one value"))
             .at("one value is wanted")
-            .help(format!("write `{name}(…, over = layers)`"));
+            .help(format!("write `{name}(…, over = {axis})`"));
         return poison(span);
     };
+    if of_weights && !expr::is_starred(&arg.value) {
+        cx.report(Code::E0309, arg.value.span, "`over = weights` is of values of every tensor of weights")
+            .at("there is no `*` in this")
+            .help(format!("write for example `{name}(spectral(*.weight), over = weights)`"));
+        return poison(span);
+    }
     if !expr::is_starred(&arg.value) {
         cx.report(Code::E0309, arg.value.span, "`over = layers` is of values of every population")
             .at("there is no `*` in this")
@@ -56,7 +62,17 @@ pub(super) fn reduce<'a>(
         return poison(span);
     }
     let Some(combine) = combination(cx, name, op, span) else { return poison(span) };
-    let values = of_each(cx, scope, &arg.value);
+    let values = match of_weights {
+        true => weights::of_each(cx, scope, &arg.value),
+        false => of_each(cx, scope, &arg.value),
+    };
+    if let (true, Some(value)) = (of_weights, values.iter().find(|value| !value.shape.is_empty())) {
+        let shape = &value.shape;
+        cx.report(Code::E0805, arg.value.span, "weights differ in size: one number of each tensor is wanted")
+            .at(format!("this has shape {shape:?}"))
+            .help("reduce it first: `sum(sum(*.weight^2, over = population), over = weights)`");
+        return poison(span);
+    }
     let count = values.len();
     let joined = values.into_iter().reduce(|a, b| pointwise::make(cx, combine, vec![a, b], span));
     match joined {
@@ -65,6 +81,8 @@ pub(super) fn reduce<'a>(
             pointwise::make(cx, Pw::Div, vec![sum, count], span)
         }
         Some(value) => value,
+        // A model without a bias has a regulariser of biases, which is 0.
+        None if of_weights => super::context::number(0.0, span),
         None => poison(span),
     }
 }

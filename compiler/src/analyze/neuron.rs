@@ -173,7 +173,7 @@ fn learn<'a>(cx: &mut Cx<'a>, pop: PopId, scope: &mut Scope<'a>, learn: &'a ast:
     };
     let name = dotted(cx, pop, &learn.name.text);
     let (bounds, bound) = init::bounds(cx, scope, learn.constraint.as_ref());
-    let draw = Draw { stream: name.clone(), shape: own.clone(), fan_in: 1, fan_out: 1, count: 0, into: None };
+    let draw = Draw { stream: name.clone(), shape: own.clone(), fan_in: 1, fan_out: 1, ..Draw::default() };
     let first = init::first_value(cx, scope, &learn.init, draw);
     let param = hir::Param {
         name,
@@ -181,6 +181,7 @@ fn learn<'a>(cx: &mut Cx<'a>, pop: PopId, scope: &mut Scope<'a>, learn: &'a ast:
         windows: false,
         unit: Unit::NONE,
         bounds,
+        keep: None,
         init: first,
         trained: !learn.fixed,
         span,

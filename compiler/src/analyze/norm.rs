@@ -6,7 +6,6 @@ use super::scope::{Place, Scope};
 use super::{expr, init, pointwise, support, unit};
 use crate::ast;
 use crate::diag::Code;
-use crate::diag::suggest::closest;
 use crate::hir::{self, Bounds, Expr, ExprKind, Norm, ParamId, PopId, Unit, constant};
 use crate::source::Span;
 use crate::step::ops::Pw;
@@ -100,7 +99,7 @@ fn arguments<'a>(
             None => {
                 failed = true;
                 match &arg.name {
-                    Some(word) if unknown => builtin::unknown_argument(cx, name, params, None, word),
+                    Some(word) if unknown => builtin::unknown_argument(cx, name, params, &[], word),
                     _ => {
                         cx.report(Code::E0304, arg.value.span, format!("too many arguments for `{name}`"))
                             .at("one too many")
@@ -129,28 +128,12 @@ struct Settings {
 
 impl Settings {
     fn read<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, given: &Given<'a>) -> Option<Settings> {
-        let per = word(cx, "per", given[1], ["channel", "neuron"]);
-        let over = word(cx, "over", given[2], ["step", "time"]);
+        let per = builtin::one_of_two(cx, "per", given[1], ["channel", "neuron"]);
+        let over = builtin::one_of_two(cx, "over", given[2], ["step", "time"]);
         let momentum = constant(cx, scope, "momentum", given[3], 0.1, 1.0);
         let eps = constant(cx, scope, "eps", given[4], 1e-5, f64::INFINITY);
         Some(Settings { per_neuron: per? == 1, over_time: over? == 1, momentum: momentum?, eps: eps? })
     }
-}
-
-/// Which of two words is given, the first by default; none after a message.
-fn word(cx: &mut Cx, name: &str, e: Option<&ast::Expr>, words: [&str; 2]) -> Option<usize> {
-    let Some(e) = e else { return Some(0) };
-    let text = match &e.kind {
-        ast::ExprKind::Name(path) if path.segments.len() == 1 => &path.segments[0].text[..],
-        _ => "",
-    };
-    let found = words.iter().position(|word| *word == text);
-    if found.is_none() {
-        cx.report(Code::E0201, e.span, format!("`{name}` is `{}` or `{}`", words[0], words[1]))
-            .at("neither of them")
-            .help(format!("write `{name} = {}`", closest(text, words.into_iter()).unwrap_or(words[0])));
-    }
-    found
 }
 
 /// A constant from 0 to `high` that is the same in every job; none after a message.
@@ -200,7 +183,7 @@ impl Tensors {
         let len = if self.per_neuron { neurons } else { self.all.first().copied().unwrap_or(neurons) };
         let (name, shape) = (format!("{}.{name}", self.prefix), vec![len]);
         let draw =
-            Draw { stream: name.clone(), shape: shape.clone(), fan_in: 1, fan_out: 1, count: 0, into: None };
+            Draw { stream: name.clone(), shape: shape.clone(), fan_in: 1, fan_out: 1, ..Draw::default() };
         let init = match e {
             Some(e) => init::first_value(cx, scope, e, draw),
             None => {
@@ -216,6 +199,7 @@ impl Tensors {
             shape,
             unit: Unit::NONE,
             bounds,
+            keep: None,
             init,
             trained,
             windows: false,

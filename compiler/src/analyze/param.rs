@@ -4,9 +4,9 @@
 use super::args::{self, Applied, Given};
 use super::context::{Cx, FileParam, is_poison, poison};
 use super::declare::{Decl, list};
-use super::expr;
 use super::scope::{Place, Scope};
 use super::unit;
+use super::{expr, files};
 use crate::ast;
 use crate::diag::Code;
 use crate::hir::Expr;
@@ -101,7 +101,23 @@ fn same_kind<'a>(
     given: Given<'a>,
     default: &Given<'a>,
 ) -> Given<'a> {
-    let Given::Rule(wanted) = default else { return given };
+    let wanted = match (default, &given) {
+        (Given::Rule(wanted), _) => wanted,
+        (Given::Value(default), Given::Value(value)) => {
+            let (is_file, wants_file) = (files::is_file(value), files::is_file(default));
+            if is_file == wants_file || is_poison(value) || is_poison(default) {
+                return given;
+            }
+            let span = value.span;
+            let kind = |is_file| if is_file { "a file" } else { "a number" };
+            let title =
+                format!("`{}` is {}, and {} is given", param.name.text, kind(wants_file), kind(is_file));
+            cx.report(Code::E0301, span, title).at(format!("this is {}", kind(is_file)));
+            label(cx, param);
+            return Given::Value(poison(span));
+        }
+        _ => return given,
+    };
     match given {
         Given::Rule(rule) if args::fits(cx, &rule, wanted) => Given::Rule(rule),
         Given::Rule(rule) => {

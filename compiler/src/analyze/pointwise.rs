@@ -1,5 +1,5 @@
-//! Units and shapes of operators: pointwise operations, products with weights, powers. One number fits every shape; other
-//! shapes must be equal.
+//! Units and shapes of operators: pointwise operations, products with weights, powers. One number fits every shape, one number for each
+//! channel fits an image; other shapes must be equal.
 
 use super::context::{Cx, is_poison, number, poison};
 use super::unit;
@@ -15,6 +15,7 @@ pub(super) fn make(cx: &mut Cx, op: Pw, mut args: Vec<Expr>, span: Span) -> Expr
         return poison(span);
     }
     let Some(unit) = unit_of(cx, op, &mut args, span) else { return poison(span) };
+    each_channel(cx, &mut args);
     let Some(shape) = shape_of(cx, op, &args, span) else { return poison(span) };
     Expr { kind: ExprKind::Pointwise(op, args), unit, shape, span }
 }
@@ -69,12 +70,23 @@ fn unit_of(cx: &mut Cx, op: Pw, args: &mut [Expr], span: Span) -> Option<Unit> {
     computed
 }
 
+/// Where an operand is an image, `[c]` values are one for each of its channels.
+fn each_channel(cx: &Cx, args: &mut [Expr]) {
+    let image = args.iter().find(|arg| arg.shape.len() > 1 && !is_weights(cx, arg));
+    let Some(shape) = image.map(|arg| arg.shape.clone()) else { return };
+    for arg in args {
+        if arg.shape == shape[..1] {
+            *arg = reshape(arg.clone(), &shape);
+        }
+    }
+}
+
 /// The shape of the result; none after a message.
 fn shape_of(cx: &mut Cx, op: Pw, args: &[Expr], span: Span) -> Option<Vec<usize>> {
     let mut with_axes = args.iter().filter(|arg| !arg.shape.is_empty());
     let Some(first) = with_axes.next() else { return Some(Vec::new()) };
     for other in with_axes {
-        let is_mixed = first.shape.len() == 2 && is_matrix(cx, first) != is_matrix(cx, other);
+        let is_mixed = is_weights(cx, first) != is_weights(cx, other);
         if other.shape != first.shape || is_mixed {
             do_not_fit(cx, op, first, other, span);
             return None;
@@ -84,7 +96,7 @@ fn shape_of(cx: &mut Cx, op: Pw, args: &[Expr], span: Span) -> Option<Vec<usize>
 }
 
 fn do_not_fit(cx: &mut Cx, op: Pw, a: &Expr, b: &Expr, span: Span) {
-    let weights = is_matrix(cx, a) || is_matrix(cx, b);
+    let weights = is_weights(cx, a) || is_weights(cx, b);
     let title = match a.shape == b.shape {
         true => "weights and the values of a population do not fit".to_string(),
         false => format!("sizes {:?} and {:?} do not fit", a.shape, b.shape),
@@ -103,21 +115,21 @@ fn do_not_fit(cx: &mut Cx, op: Pw, a: &Expr, b: &Expr, span: Span) {
     }
 }
 
-/// Whether a value of two axes is weights (receiving, sending neuron) and not values of a population of two axes.
-pub(super) fn is_matrix(cx: &Cx, e: &Expr) -> bool {
-    if e.shape.len() != 2 {
+/// Whether a value of two or four axes is weights (receiving, sending neuron; of windows) and not values of a population of so many axes.
+pub(super) fn is_weights(cx: &Cx, e: &Expr) -> bool {
+    if !matches!(e.shape.len(), 2 | 4) {
         return false;
     }
     match &e.kind {
-        ExprKind::Param(id) => cx.model.params[id.idx()].shape.len() == 2,
+        ExprKind::Param(id) => cx.model.params[id.idx()].shape.len() == e.shape.len(),
         ExprKind::Local(id) => cx.matrices.contains(id),
-        ExprKind::Let { body, .. } => is_matrix(cx, body),
+        ExprKind::Let { body, .. } => is_weights(cx, body),
         ExprKind::Repeat(_)
         | ExprKind::MatVec(..)
         | ExprKind::Slide { .. }
         | ExprKind::Reduce { .. }
         | ExprKind::Normalise(_) => false,
-        _ => e.children().into_iter().any(|part| is_matrix(cx, part)),
+        _ => e.children().into_iter().any(|part| is_weights(cx, part)),
     }
 }
 
@@ -127,7 +139,7 @@ pub(super) fn product(cx: &mut Cx, a: Expr, b: Expr, span: Span) -> Expr {
         return poison(span);
     }
     let is_plain = a.shape.is_empty() || b.shape.is_empty();
-    match (is_matrix(cx, &a), is_matrix(cx, &b)) {
+    match (is_weights(cx, &a), is_weights(cx, &b)) {
         _ if is_plain => make(cx, Pw::Mul, vec![a, b], span),
         (false, false) => make(cx, Pw::Mul, vec![a, b], span),
         (true, false) => weighted(cx, a, b, span),
@@ -150,7 +162,13 @@ pub(super) fn product(cx: &mut Cx, a: Expr, b: Expr, span: Span) -> Expr {
 
 /// Weights `[post, pre]` times a vector of `pre` values.
 fn weighted(cx: &mut Cx, w: Expr, x: Expr, span: Span) -> Expr {
-    let (post, pre) = (w.shape[0], w.shape[1]);
+    let [post, pre] = *w.shape.as_slice() else {
+        cx.report(Code::E0503, span, "weights of windows are no matrix")
+            .at("this product has no meaning")
+            .label(w.span, format!("axes {:?}: out, in, height, width", w.shape))
+            .help("a convolution is `conv(w, x)`; `.*` multiplies element by element");
+        return poison(span);
+    };
     let size: usize = x.shape.iter().product();
     if size != pre {
         let message = cx.report(
@@ -224,7 +242,7 @@ fn chain(cx: &mut Cx, a: Expr, times: usize, span: Span) -> Expr {
         return multiplied(cx, &a, times, span);
     }
     let local = cx.fresh("base");
-    if is_matrix(cx, &a) {
+    if is_weights(cx, &a) {
         cx.matrices.insert(local);
     }
     let name = Expr { kind: ExprKind::Local(local), unit: a.unit, shape: a.shape.clone(), span: a.span };

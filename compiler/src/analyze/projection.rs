@@ -1,12 +1,13 @@
-//! What reaches the inputs of populations: projections, `e.in = …`, and what reaches the inputs of circuits.
+//! Projections: their kinds, arguments and weights, and what they deliver. Other ways to an input are in `drive`.
 
-use super::circuit::{self, scope_of, sign_of};
-use super::context::{Cx, Draw, is_poison, leaf, poison};
+use super::circuit::{scope_of, sign_of};
+use super::context::{Cx, Draw, is_poison, leaf};
 use super::declare::list;
+use super::drive::deliver;
 use super::scope::{self, Place};
 use super::target::{Target, target};
-use super::{expr, init, pointwise, spatial, unit};
-use crate::ast::{self, CircuitItemKind};
+use super::{expr, init, pointwise, sign, spatial, unit};
+use crate::ast;
 use crate::diag::Code;
 use crate::diag::suggest::closest;
 use crate::hir::{self, Bounds, Expr, ExprKind, Init, ParamId, Polarity, PopId, Source, Unit, constant};
@@ -16,11 +17,17 @@ use snn_runtime::windows::Windows;
 
 /// Parameters of each kind of projection; the kernel, if it has one, may stand first without its name.
 const KINDS: [(&str, &[&str]); 5] = [
-    ("dense", &["init", "bias", "weight", "delay", "into", "learn"]),
+    ("dense", &["init", "bias", "weight", "sign", "keep", "delay", "into", "learn"]),
     ("one_to_one", &["weight", "delay", "into"]),
-    ("conv", &["kernel", "stride", "padding", "groups", "init", "bias", "weight", "delay", "into", "learn"]),
-    ("avg_pool", &["kernel", "stride", "padding", "delay", "into"]),
-    ("max_pool", &["kernel", "stride", "padding", "delay", "into"]),
+    (
+        "conv",
+        &[
+            "kernel", "stride", "padding", "border", "groups", "init", "bias", "weight", "sign", "keep",
+            "delay", "into", "learn",
+        ],
+    ),
+    ("avg_pool", &["kernel", "stride", "padding", "border", "delay", "into"]),
+    ("max_pool", &["kernel", "stride", "padding", "border", "delay", "into"]),
 ];
 
 /// A projection of a line: one source, one target.
@@ -30,7 +37,7 @@ pub(super) struct Line<'a> {
     pub args: &'a [ast::Arg],
     name: String,
     pub source: Expr,
-    polarity: Polarity,
+    pub polarity: Polarity,
     pub target: PopId,
     pub port: usize,
     delay: Expr,
@@ -87,8 +94,7 @@ pub(super) fn project<'a>(
 fn look_at<'a>(cx: &mut Cx<'a>, level: usize, args: &'a [ast::Arg]) {
     for name in ["init", "bias", "weight", "delay"] {
         let Some(e) = argument(args, name) else { continue };
-        let draw =
-            Draw { stream: "?".into(), shape: vec![1, 1], fan_in: 1, fan_out: 1, count: 0, into: None };
+        let draw = Draw { stream: "?".into(), shape: vec![1, 1], fan_in: 1, fan_out: 1, ..Draw::default() };
         cx.drawing(draw, |cx| expr::elaborate(cx, &mut scope_of(level, Place::Init), e));
     }
 }
@@ -275,7 +281,8 @@ pub(super) fn size(shape: &[usize]) -> usize {
 fn dense<'a>(cx: &mut Cx<'a>, line: &Line<'a>) -> Option<Made> {
     let (post, pre) = (size(&cx.model.populations[line.target.idx()].shape), size(&line.source.shape));
     let fans = [pre, post];
-    weighted(cx, line, vec![post, pre], fans, None, |w, x| ExprKind::MatVec(Box::new(w), Box::new(x)))
+    let x = Box::new(line.source.clone());
+    weighted(cx, line, vec![post, pre], fans, None, |w| ExprKind::MatVec(Box::new(w), x))
 }
 
 /// A projection with weights of some shape, first axis `post` or channels, and a bias for each of these; `fans` are in and out.
@@ -285,11 +292,12 @@ pub(super) fn weighted<'a>(
     shape: Vec<usize>,
     fans: [usize; 2],
     over: Option<Windows>,
-    product: impl FnOnce(Expr, Expr) -> ExprKind,
+    product: impl FnOnce(Expr) -> ExprKind,
 ) -> Option<Made> {
     let (population, span) = (&cx.model.populations[line.target.idx()], line.span);
     let (to, port_unit) = (population.shape.clone(), population.ports[line.port].unit);
     let is_trained = learns(cx, line.args)?;
+    let signs = sign::of(cx, line)?;
     let (given, is_fixed) = match argument(line.args, "weight") {
         Some(e) => (Some(e), true),
         None => (argument(line.args, "init"), false),
@@ -299,16 +307,19 @@ pub(super) fn weighted<'a>(
         shape,
         fan_in: fans[0],
         fan_out: fans[1],
-        count: 0,
         into: Some((line.target, line.port)),
+        over: over.filter(|_| what == "weight"),
+        ..Draw::default()
     };
     let first = first_weights(cx, line, given, draw("weight", shape.clone()));
+    sign::check_first(cx, line, &first, signs.bounds);
     let unit = port_unit.div(line.source.unit).unwrap_or_default();
     let weight = tensor(cx, line, "weight", shape.clone(), unit, first, is_trained && !is_fixed);
-    cx.model.params[weight.idx()].windows = over.is_some();
+    let param = &mut cx.model.params[weight.idx()];
+    (param.windows, param.bounds, param.keep) = (over.is_some(), signs.bounds, signs.keep);
     let post = vec![shape[0]];
     let w = Expr { kind: ExprKind::Param(weight), unit, shape, span };
-    let kind = product(w, line.source.clone());
+    let kind = product(w);
     let mut value = Expr { kind, unit: port_unit, shape: to.clone(), span };
     if let Some(e) = argument(line.args, "bias") {
         let mut scope = scope_of(line.level, Place::Init);
@@ -360,7 +371,8 @@ fn tensor(
 ) -> ParamId {
     let bounds = if what == "weight" { sign_of(line.polarity) } else { Bounds::NONE };
     let name = format!("{}.{what}", line.name);
-    let param = hir::Param { name, shape, windows: false, unit, bounds, init, trained, span: line.span };
+    let span = line.span;
+    let param = hir::Param { name, shape, windows: false, unit, bounds, keep: None, init, trained, span };
     init::add_param(cx, param, Some(unit), None)
 }
 
@@ -394,10 +406,9 @@ fn one_to_one<'a>(cx: &mut Cx<'a>, line: &Line<'a>) -> Option<Made> {
         shape: vec![post],
         fan_in: 1,
         fan_out: 1,
-        count: 0,
-        into: None,
+        into: Some((line.target, line.port)),
+        ..Draw::default()
     };
-    let draw = Draw { into: Some((line.target, line.port)), ..draw };
     let first = init::first_value(cx, &mut scope, e, draw);
     let env = constant::ConstEnv { dt: 1e-3, steps: 1 };
     let is_number = first.value.shape.is_empty() && constant::eval(&first.value, &env).is_some();
@@ -410,121 +421,4 @@ fn one_to_one<'a>(cx: &mut Cx<'a>, line: &Line<'a>) -> Option<Made> {
     let row = Expr { kind: ExprKind::Param(weight), unit, shape: vec![post], span: e.span };
     let value = pointwise::make(cx, Pw::Mul, vec![pointwise::reshape(row, &shape), x], line.span);
     made(value, Some(weight))
-}
-
-/// Adds to what arrives at an input; with `only` it is all that arrives.
-fn deliver(cx: &mut Cx, pop: PopId, port: usize, value: Expr, only: bool, span: Span) {
-    if let Some(&(first, by_assignment)) = cx.driven.get(&(pop, port))
-        && (only || by_assignment)
-    {
-        let population = &cx.model.populations[pop.idx()];
-        let title =
-            format!("input `{}` of `{}` is driven twice", population.ports[port].name, population.name);
-        cx.report(Code::E0707, span, title)
-            .at("driven again")
-            .label(first, "driven here")
-            .note("`=` says everything that arrives at an input; projections add up")
-            .help("write the sum in one `=`, or use projections only");
-        return;
-    }
-    cx.driven.insert((pop, port), (span, only));
-    let input = &cx.model.populations[pop.idx()].ports[port];
-    let sum = match input.driven {
-        true => {
-            let before = input.value.clone();
-            pointwise::make(cx, Pw::Add, vec![before, value], span)
-        }
-        false => value,
-    };
-    if !is_poison(&sum) {
-        let input = &mut cx.model.populations[pop.idx()].ports[port];
-        input.value = sum;
-        input.driven = true;
-    }
-}
-
-/// `e.in = w * x`
-pub(super) fn drive<'a>(cx: &mut Cx<'a>, level: usize, path: &'a ast::Path, value: &'a ast::Expr) {
-    let (pop, port) = match target(cx, level, path, None) {
-        Some(Target::Port(pop, port)) => (pop, port),
-        Some(Target::Circuit) => return,
-        None => {
-            let draw = Draw { stream: "?".into(), ..Draw::default() };
-            cx.drawing(draw, |cx| expr::elaborate(cx, &mut scope_of(level, Place::Model), value));
-            return;
-        }
-    };
-    let population = &cx.model.populations[pop.idx()];
-    let (shape, unit, declared) = (population.shape.clone(), population.ports[port].unit, population.span);
-    let name = population.ports[port].name.clone();
-    let draw =
-        Draw { stream: format!("{}.{name}", population.name), shape: shape.clone(), ..Draw::default() };
-    let mut scope = scope_of(level, Place::Model);
-    let value = cx.drawing(draw, |cx| expr::elaborate(cx, &mut scope, value));
-    let value = unit::expect(cx, value, unit, &name, declared);
-    if is_poison(&value) {
-        // Something drives it, although it is not known what.
-        cx.driven.entry((pop, port)).or_insert((path.span, true));
-        cx.model.populations[pop.idx()].ports[port].driven = true;
-        return;
-    }
-    let (span, found) = (value.span, value.shape.clone());
-    match pointwise::fit(value, &shape) {
-        Some(value) => deliver(cx, pop, port, value, true, path.span),
-        None => {
-            let title = format!("{found:?} values reach a population of {shape:?}");
-            cx.report(Code::E0501, span, title)
-                .at(format!("{found:?} values"))
-                .label(declared, format!("{shape:?} neurons"))
-                .help("weights make the sizes fit: `learn w: [receiving, sending] = …`, `w * x`");
-        }
-    }
-}
-
-/// What reaches an input of a circuit's instance: `x -> c`, `c.x = …`; none if nothing does.
-pub(super) fn input_of<'a>(
-    cx: &mut Cx<'a>,
-    parent: usize,
-    instance: &'a ast::Ident,
-    level: usize,
-    input: &'a ast::InputDecl,
-) -> Option<Expr> {
-    let is_first = circuit::first_input(cx, level).is_some_and(|first| first.text == input.name.text);
-    let is_meant = |path: &ast::Path| match &path.segments[..] {
-        [name] => is_first && name.text == instance.text,
-        [name, port] => name.text == instance.text && port.text == input.name.text,
-        _ => false,
-    };
-    let decl = cx.levels[parent].decl;
-    let mut found: Option<(Span, Driver<'a>)> = None;
-    for item in &decl.items {
-        let (span, driver) = match &item.kind {
-            CircuitItemKind::Drive { target, value } if is_meant(target) => {
-                (target.span, Driver::Value(value))
-            }
-            CircuitItemKind::Projection { source, targets, kind: None } if targets.iter().any(is_meant) => {
-                (item.span, Driver::Path(source))
-            }
-            CircuitItemKind::Projection { targets, kind: Some(_), .. } if targets.iter().any(is_meant) => {
-                return Some(poison(item.span));
-            }
-            _ => continue,
-        };
-        if let Some((first, _)) = &found {
-            let title = format!("input `{}` of `{}` is driven twice", input.name.text, instance.text);
-            cx.report(Code::E0707, span, title).at("driven again").label(*first, "driven here");
-            continue;
-        }
-        found = Some((span, driver));
-    }
-    let mut scope = scope_of(parent, Place::Model);
-    found.map(|(_, driver)| match driver {
-        Driver::Value(e) => expr::elaborate(cx, &mut scope, e),
-        Driver::Path(path) => scope::value(cx, &mut scope, path),
-    })
-}
-
-enum Driver<'a> {
-    Value(&'a ast::Expr),
-    Path(&'a ast::Path),
 }

@@ -20,7 +20,7 @@ use super::declare::Decl;
 use crate::ast;
 use crate::diag::Code;
 use crate::diag::suggest::closest;
-use crate::hir::{Expr, ExprKind, LocalId, NeuronFact, PopId, StateId, StmtKind, TraceRef, Unit};
+use crate::hir::{AXES, Expr, ExprKind, LocalId, NeuronFact, PopId, StateId, StmtKind, TraceRef, Unit};
 use crate::source::Span;
 use crate::step::ops::Pw;
 use snn_runtime::abi::Scalar;
@@ -160,6 +160,10 @@ pub(super) fn resolve<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, path: &'a ast:
 /// As [`resolve`], without a message.
 pub(super) fn lookup<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, path: &'a ast::Path) -> Option<Found<'a>> {
     let (first, rest) = path.segments.split_first()?;
+    if let (Some(id), "*") = (cx.every_weight, &first.text[..]) {
+        let value = super::weights::starred(cx, id, rest, path.span).unwrap_or_else(|| poison(path.span));
+        return Some(Found::Language(value));
+    }
     if let (Some(pop), "*") = (cx.every, &first.text[..]) {
         let meaning = Meaning::Population(pop);
         return Some(Found::Name(Name { text: "*", meaning, role: "population", span: first.span }, rest));
@@ -224,8 +228,13 @@ fn of_language(cx: &mut Cx, place: Place, name: &str, span: Span) -> Option<Expr
         "fan_out" if in_init => ExprKind::Const(cx.draw.fan_out as f64),
         "n_out" if in_init => ExprKind::Const(cx.draw.shape.first().copied().unwrap_or(1) as f64),
         "n_in" if in_init => ExprKind::Const(cx.draw.shape.get(1).copied().unwrap_or(1) as f64),
-        "i" if in_init => return Some(index(cx, 0, span)),
-        "j" if in_init => return Some(index(cx, 1, span)),
+        "kernel_height" if in_init => ExprKind::Const(cx.draw.shape.get(2).copied().unwrap_or(1) as f64),
+        "kernel_width" if in_init => ExprKind::Const(cx.draw.shape.get(3).copied().unwrap_or(1) as f64),
+        "groups" if in_init => ExprKind::Const(cx.draw.over.map_or(1, |over| over.groups) as f64),
+        _ if in_init && AXES.contains(&name) => {
+            let axis = AXES.iter().position(|known| *known == name).unwrap_or(0);
+            return Some(index(cx, axis, span));
+        }
         _ if in_init && NeuronFact::from_name(name).is_some() => {
             return super::whole::neuron_fact(cx, name, span);
         }
@@ -261,7 +270,9 @@ fn of_language(cx: &mut Cx, place: Place, name: &str, span: Span) -> Option<Expr
 fn home(name: &str) -> Option<&'static str> {
     Some(match name {
         "t" | "step_index" | "training" => "steps, drives and jobs",
-        "fan_in" | "fan_out" | "n_in" | "n_out" | "i" | "j" => "initializers",
+        "fan_in" | "fan_out" | "n_in" | "n_out" => "initializers",
+        "kernel_height" | "kernel_width" => "initializers",
+        _ if AXES.contains(&name) => "initializers",
         _ if NeuronFact::from_name(name).is_some() => "initializers of projections",
         "target" => "losses, metrics and reports",
         "epoch" | "epochs" | "progress" => "losses and optimizers",
@@ -270,6 +281,7 @@ fn home(name: &str) -> Option<&'static str> {
     })
 }
 
+/// An index along an axis of the tensor of an initializer; 0 along one that it does not have.
 fn index(cx: &Cx, axis: usize, span: Span) -> Expr {
     if axis >= cx.draw.shape.len() {
         return number(0.0, span);

@@ -48,7 +48,8 @@ pub(super) fn range_in(expr: &Expr, env: &mut Env) -> Bounds {
         ExprKind::Repeat(value)
         | ExprKind::Detach(value)
         | ExprKind::StraightThrough(value, _)
-        | ExprKind::GradScale(value, _) => range_in(value, env),
+        | ExprKind::GradScale(value, _)
+        | ExprKind::Arranged(value, _) => range_in(value, env),
         ExprKind::Slide { weight: None, value, .. } | ExprKind::Delayed { value, .. } => {
             hull(range_in(value, env), point(0.0))
         }
@@ -62,12 +63,25 @@ pub(super) fn range_in(expr: &Expr, env: &mut Env) -> Bounds {
             let bound = params.iter().copied().zip(ranges).collect();
             bind(bound, env, |env| range_in(forward, env))
         }
-        ExprKind::Neuron(_, _, NeuronFact::KernelSquare | NeuronFact::SurrogateMean) => POSITIVE,
+        ExprKind::Neuron(
+            _,
+            _,
+            NeuronFact::KernelSquare | NeuronFact::SurrogateMean | NeuronFact::SurrogateAtZero,
+        ) => POSITIVE,
         ExprKind::Neuron(..) => Bounds::NONE,
-        ExprKind::Matrix(MatrixOp::Orthonormal, _) => between(-1.0, 1.0),
-        ExprKind::Matrix(MatrixOp::LowRank(_), _) => Bounds::NONE,
-        ExprKind::Matrix(..) => POSITIVE,
+        ExprKind::Matrix(
+            MatrixOp::Orthonormal | MatrixOp::OrthonormalTaps | MatrixOp::OrthonormalKernels(_),
+            _,
+        ) => between(-1.0, 1.0),
+        ExprKind::Product(..) => Bounds::NONE,
+        ExprKind::Matrix(MatrixOp::LowRank(_) | MatrixOp::KernelOfSpectrum | MatrixOp::Coordinates(_), _) => {
+            Bounds::NONE
+        }
+        ExprKind::Matrix(..) | ExprKind::SpectralNorm { .. } => POSITIVE,
+        ExprKind::Extent(..) => between(1.0, f64::INFINITY),
         ExprKind::MatVec(..)
+        | ExprKind::Element(..)
+        | ExprKind::File { .. }
         | ExprKind::Slide { .. }
         | ExprKind::Random { .. }
         | ExprKind::State(_)
@@ -110,6 +124,7 @@ fn reduce(op: ReduceOp, over: Over, value: &Expr, env: &mut Env) -> Bounds {
         ReduceOp::Mean | ReduceOp::Last | ReduceOp::Fold(Fold::Min | Fold::Max) => one,
         ReduceOp::Fold(Fold::MinNonzero) => hull(one, point(0.0)),
         ReduceOp::Variance => POSITIVE,
+        ReduceOp::Firing(..) => between(0.0, 1.0),
         ReduceOp::Fold(Fold::Sum) if over == Over::Population => {
             let count = value.shape.iter().product::<usize>() as f64;
             between(times(one.low, count), times(one.high, count))

@@ -58,7 +58,7 @@ fn check_one<'a>(cx: &mut Cx<'a>, decl: Decl<'a>) {
         }
         Decl::Init(_) => {
             let draw =
-                Draw { stream: "?".into(), shape: vec![1, 1], fan_in: 1, fan_out: 1, count: 0, into: None };
+                Draw { stream: "?".into(), shape: vec![1, 1], fan_in: 1, fan_out: 1, ..Draw::default() };
             cx.drawing(draw, |cx| {
                 let values = args::complete(cx, Place::Init, with_unknowns(decl), span);
                 cx.within(decl, span, |cx| init::body(cx, Place::Init, decl, values));

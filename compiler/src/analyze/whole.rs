@@ -2,29 +2,36 @@
 
 use super::args::{self, Applied, Given};
 use super::builtin;
-use super::context::{Cx, is_poison, leaf, number, poison};
+use super::context::{Cx, Draw, is_poison, leaf, number, poison};
 use super::declare::Decl;
 use super::scope::{Place, Scope};
 use super::{call, pointwise, unit};
 use crate::ast;
 use crate::diag::Code;
-use crate::hir::{Expr, ExprKind, LocalId, MatrixOp, NeuronFact, StmtKind, Unit, constant};
+use crate::hir::{Expr, ExprKind, LocalId, MatrixOp, NeuronFact, Over, ReduceOp, StmtKind, Unit, constant};
 use crate::source::Span;
+use crate::step::Slide;
 use crate::step::ops::Pw;
 
 /// Whether a function of the language is one of these.
 pub(super) fn is_whole(name: &str) -> bool {
-    matches!(name, "mean_square_of" | "arriving") || op(name, 0).is_some()
+    matches!(name, "mean_square_of" | "arriving" | "firing" | "grid" | "product") || op(name, 0).is_some()
 }
 
-fn op(name: &str, rank: usize) -> Option<MatrixOp> {
+/// The operation of a name; `count` is its second argument, where it has one.
+fn op(name: &str, count: usize) -> Option<MatrixOp> {
     let all = [
         MatrixOp::Orthonormal,
-        MatrixOp::LowRank(rank),
+        MatrixOp::LowRank(count),
         MatrixOp::SingularValues,
         MatrixOp::Radius,
         MatrixOp::OrderOfInputs,
         MatrixOp::OrderOfOutputs,
+        MatrixOp::OrthonormalTaps,
+        MatrixOp::OrthonormalKernels(count),
+        MatrixOp::KernelOfSpectrum,
+        MatrixOp::Frequencies,
+        MatrixOp::Coordinates(count),
     ];
     all.into_iter().find(|op| op.name() == name)
 }
@@ -47,28 +54,54 @@ pub(super) fn call<'a>(
         return mean_square(cx, scope, args, span);
     }
     if name == "arriving" {
-        return arriving(cx, scope, args, span);
+        return arriving(cx, scope, name, args, span);
     }
-    let params: &'static [&'static str] = if name == "nearest_of_rank" { &["x", "rank"] } else { &["x"] };
-    let Some(mut values) = builtin::arguments(cx, scope, name, params, None, args, span) else {
+    if name == "firing" {
+        return firing(cx, scope, args, span);
+    }
+    if name == "grid" {
+        return grid(cx, scope, args, span);
+    }
+    if name == "product" {
+        return product(cx, scope, args, span);
+    }
+    let params: &'static [&'static str] = match name {
+        "nearest_of_rank" => &["x", "rank"],
+        "orthonormal_kernels" => &["x", "n"],
+        "coordinates" => &["x", "d"],
+        _ => &["x"],
+    };
+    let Some(mut values) = builtin::arguments(cx, scope, name, params, &[], args, span) else {
         return poison(span);
     };
-    let rank = if values.len() > 1 { values.pop().map(|r| rank(cx, r)) } else { Some(Some(0)) };
-    let (Some(value), Some(Some(rank))) = (values.pop(), rank) else { return poison(span) };
+    let count =
+        if values.len() > 1 { values.pop().map(|n| whole_number(cx, name, n)) } else { Some(Some(0)) };
+    let (Some(value), Some(Some(count))) = (values.pop(), count) else { return poison(span) };
     if is_poison(&value) || scope.place == Place::Unknown {
         return poison(span);
     }
-    let Some(op) = op(name, rank) else { return poison(span) };
-    let [post, pre] = *value.shape.as_slice() else {
-        cx.report(Code::E0501, value.span, format!("`{name}` wants a matrix"))
-            .at(format!("{:?} values", value.shape))
-            .help("use it for weights `[post, pre]`, of values that differ: `gaussian()`");
-        return poison(span);
+    let Some(op) = op(name, count) else { return poison(span) };
+    let (post, pre) = match *value.shape.as_slice() {
+        [post, pre] => (post, pre),
+        [out, of_group, height, width] => (out, of_group * height * width),
+        _ => {
+            cx.report(Code::E0501, value.span, format!("`{name}` wants a matrix"))
+                .at(format!("{:?} values", value.shape))
+                .help("use it for weights `[post, pre]`, of values that differ: `gaussian()`");
+            return poison(span);
+        }
     };
-    if op == MatrixOp::Radius && post != pre {
+    let of_eigenvalues = matches!(op, MatrixOp::Radius | MatrixOp::Frequencies | MatrixOp::Coordinates(_));
+    let is_odd = op == MatrixOp::Frequencies && post % 2 != 0;
+    let too_many = matches!(op, MatrixOp::Coordinates(d) if d > post);
+    if of_eigenvalues && post != pre || is_odd || too_many {
         cx.report(Code::E0501, value.span, format!("`{name}` of a matrix of {post} by {pre}"))
-            .at("only square matrices have eigenvalues")
-            .help("use it for weights from a population to itself");
+            .at(match (is_odd, too_many) {
+                (true, _) => "a skew-symmetric matrix of odd size has an eigenvalue 0",
+                (_, true) => "it has fewer eigenvectors than are asked for",
+                _ => "only square matrices have eigenvalues",
+            })
+            .help("use it for weights from a population to itself, or for a `grid(n, n, …)`");
         return poison(span);
     }
     let (unit, shape) = (op.unit(value.unit), op.shape(&value.shape));
@@ -76,16 +109,33 @@ pub(super) fn call<'a>(
 }
 
 /// `arriving(w, x)`: what the weights of the initializer would deliver of activity `x`; for statistics over all of it.
-fn arriving<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, args: &'a [ast::Arg], span: Span) -> Expr {
-    let found = builtin::arguments(cx, scope, "arriving", &["w", "x"], None, args, span);
+fn arriving<'a>(
+    cx: &mut Cx<'a>,
+    scope: &mut Scope<'a>,
+    name: &'static str,
+    args: &'a [ast::Arg],
+    span: Span,
+) -> Expr {
+    let found = builtin::arguments(cx, scope, name, &["w", "x"], &[], args, span);
     let Some([w, x]) = found.and_then(|values| <[Expr; 2]>::try_from(values).ok()) else {
         return poison(span);
     };
     if is_poison(&w) || is_poison(&x) || scope.place == Place::Unknown {
         return poison(span);
     }
-    let (post, pre) = match *w.shape.as_slice() {
-        [post, pre] if x.shape.iter().product::<usize>() == pre => (post, pre),
+    let size = x.shape.iter().product::<usize>();
+    let Some(unit) = w.unit.mul(x.unit) else { return poison(span) };
+    match (w.shape.as_slice(), cx.draw.over) {
+        (&[post, pre], None) if size == pre => {
+            let kind = ExprKind::MatVec(Box::new(w), Box::new(x));
+            Expr { kind, unit, shape: vec![post], span }
+        }
+        (&[_, _, _, _], Some(over)) if size == over.width_in() => {
+            let [height, width] = over.out_size();
+            let shape = vec![over.channels[1], height, width];
+            let (slide, weight) = (Slide::Conv, Some(Box::new(w)));
+            Expr { kind: ExprKind::Slide { slide, over, value: Box::new(x), weight }, unit, shape, span }
+        }
         _ => {
             cx.report(
                 Code::E0503,
@@ -93,25 +143,123 @@ fn arriving<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, args: &'a [ast::Arg], sp
                 format!("weights {:?} and activity {:?} do not fit", w.shape, x.shape),
             )
             .at("the second axis of weights is that of what sends")
-            .help("give weights `[post, pre]`, and the input or population that sends");
-            return poison(span);
+            .help("give the weights of this projection, and the input or population that sends");
+            poison(span)
         }
-    };
-    let Some(unit) = w.unit.mul(x.unit) else { return poison(span) };
-    debug_assert!(pre > 0);
-    Expr { kind: ExprKind::MatVec(Box::new(w), Box::new(x)), unit, shape: vec![post], span }
+    }
 }
 
-fn rank(cx: &mut Cx, value: Expr) -> Option<usize> {
-    let value = unit::plain(cx, value, "a rank");
+/// `firing(w, x)`: spikes in a step of the receiving neurons on the first batch, if weights `w` brought them activity `x` and nothing else came.
+fn firing<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, args: &'a [ast::Arg], span: Span) -> Expr {
+    let value = arriving(cx, scope, "firing", args, span);
+    if is_poison(&value) {
+        return poison(span);
+    }
+    let Some((pop, port)) = cx.draw.into else {
+        if cx.draw.stream != "?" {
+            cx.report(Code::E0309, span, "neurons fire, and these values belong to none")
+                .at("`firing` is of the receiving neurons")
+                .help("use it for weights of a projection: `x -> h : dense(init = rate_target(x))`");
+        }
+        return poison(span);
+    };
+    let population = &cx.model.populations[pop.idx()];
+    if !population.fires {
+        let title = format!("neuron `{}` does not fire", population.neuron);
+        cx.report(Code::E0309, span, title)
+            .at("there are no spikes")
+            .help("scale what arrives instead: `lsuv(x)`");
+        return poison(span);
+    }
+    let unit = population.ports.get(port).map_or(Unit::NONE, |port| port.unit);
+    let value = unit::expect(cx, value, unit, "what arrives", span);
+    if is_poison(&value) {
+        return poison(span);
+    }
+    let kind = ExprKind::Reduce { op: ReduceOp::Firing(pop, port), over: Over::All, value: Box::new(value) };
+    Expr { kind, unit: Unit::NONE, shape: Vec::new(), span }
+}
+
+/// `grid(rows, columns, e)`: a matrix of that size, each element from its row `i` and column `j`, whatever the size of the tensor.
+fn grid<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, args: &'a [ast::Arg], span: Span) -> Expr {
+    let [rows, columns, e] = args else {
+        cx.report(Code::E0303, span, "`grid` wants its size and what its elements are")
+            .help("write `grid(rows, columns, e)` with an expression of the row `i` and the column `j`");
+        return poison(span);
+    };
+    let mut size = |arg: &'a ast::Arg| {
+        let value = super::expr::elaborate(cx, scope, &arg.value);
+        if is_poison(&value) || scope.place == Place::Unknown {
+            return None;
+        }
+        whole_number(cx, "grid", super::expr::fold(value))
+    };
+    let (Some(rows), Some(columns)) = (size(rows), size(columns)) else { return poison(span) };
+    let shape = vec![rows, columns];
+    let draw = Draw { shape: shape.clone(), over: None, ..cx.draw.clone() };
+    let (value, count) = cx.drawing(draw, |cx| (super::expr::elaborate(cx, scope, &e.value), cx.draw.count));
+    // What is drawn in it has streams of its own.
+    cx.draw.count = count;
+    if is_poison(&value) || value.shape == shape {
+        return value;
+    }
+    if !value.shape.is_empty() {
+        cx.report(Code::E0501, e.value.span, format!("{:?} values in a grid {shape:?}", value.shape))
+            .at("not a number for each row and column");
+        return poison(span);
+    }
+    // The same everywhere: the row counts for nothing.
+    let row = Expr { kind: ExprKind::Iota(0), unit: Unit::NONE, shape, span };
+    let none = pointwise::make(cx, Pw::Mul, vec![row, Expr { unit: value.unit, ..number(0.0, span) }], span);
+    pointwise::make(cx, Pw::Add, vec![value, none], span)
+}
+
+/// `product(a, b)` of matrices `[n, k]` and `[k, m]`.
+fn product<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, args: &'a [ast::Arg], span: Span) -> Expr {
+    let found = builtin::arguments(cx, scope, "product", &["a", "b"], &[], args, span);
+    let Some([a, b]) = found.and_then(|values| <[Expr; 2]>::try_from(values).ok()) else {
+        return poison(span);
+    };
+    if is_poison(&a) || is_poison(&b) || scope.place == Place::Unknown {
+        return poison(span);
+    }
+    match (a.shape.as_slice(), b.shape.as_slice(), a.unit.mul(b.unit)) {
+        (&[n, inner], &[outer, m], Some(unit)) if inner == outer => {
+            Expr { kind: ExprKind::Product(Box::new(a), Box::new(b)), unit, shape: vec![n, m], span }
+        }
+        _ => {
+            cx.report(Code::E0501, span, format!("a product of {:?} and {:?} values", a.shape, b.shape))
+                .at("columns of the first are not rows of the second")
+                .help(
+                    "give them their sizes: `product(grid(n_out, 3, gaussian()), grid(3, n_in, gaussian()))`",
+                );
+            poison(span)
+        }
+    }
+}
+
+/// An argument of `grid`, or the second one of a function of a whole matrix.
+fn whole_number(cx: &mut Cx, name: &str, value: Expr) -> Option<usize> {
+    let what = match name {
+        "nearest_of_rank" => "a rank",
+        "orthonormal_kernels" => "a number of kernels",
+        "grid" => "the size of a grid",
+        _ => "a number of eigenvectors",
+    };
+    let value = unit::plain(cx, value, what);
     if is_poison(&value) {
         return None;
     }
-    let known = constant::eval_free(&value).filter(|r| *r >= 0.0 && r.fract() == 0.0 && *r < 1e9);
+    // A grid is held as a whole, and so has no more than some hundred million elements.
+    let (least, most) = if name == "grid" { (1.0, 10_000.0) } else { (0.0, 1e9) };
+    let known = constant::eval_free(&value).filter(|r| (least..=most).contains(r) && r.fract() == 0.0);
     if known.is_none() {
-        cx.report(Code::E0502, value.span, "a rank is a whole number")
+        cx.report(Code::E0502, value.span, format!("{what} is a whole number"))
             .at("not a whole number that is known")
-            .help("write for example `nearest_of_rank(w, 10)`");
+            .help(match name {
+                "grid" => "write numbers from 1 to 10000, for example `grid(8, 8, i - j)`".to_string(),
+                _ => format!("write for example `{name}(w, 10)`"),
+            });
     }
     known.map(|r| r as usize)
 }
@@ -197,7 +345,8 @@ pub(super) fn neuron_fact(cx: &mut Cx, name: &str, span: Span) -> Option<Expr> {
             .help("give the value: `spike_propagation(theta = 1)`");
         return Some(poison(span));
     };
-    if fact == NeuronFact::SurrogateMean && !has_surrogate {
+    let of_surrogate = matches!(fact, NeuronFact::SurrogateMean | NeuronFact::SurrogateAtZero);
+    if of_surrogate && !has_surrogate {
         let title = format!("`{name}` of neuron `{}`, which has no surrogate", population.neuron);
         cx.report(Code::E0309, span, title)
             .at("nothing stands for the derivative of its spikes")

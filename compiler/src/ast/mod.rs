@@ -398,6 +398,17 @@ pub struct Init {
     pub mode: Ident,
     /// The value of one weight.
     pub value: Expr,
+    /// What it promises of first values, in order.
+    pub promises: Vec<Promise>,
+}
+
+/// `verify variance(w) within 2 % of 1 / fan_in for [100, 50] into Lif`
+#[derive(Clone, Debug)]
+pub struct Promise {
+    /// The comparison.
+    pub expect: Expect,
+    /// What is drawn for it: the initializer. Its axes may be missing.
+    pub draw: Job,
 }
 
 /// `optimizer`

@@ -27,7 +27,7 @@ pub(super) struct Components {
 pub(super) fn find(step: &StepFn, roots: &[ValId]) -> Components {
     let edges = dependencies(step);
     let live = reachable(&edges, roots);
-    let varies = varying(step, &live);
+    let varies = step.varying();
     let mut group_of = strongly_connected(&edges, &live);
     let readers = readers(&edges, &live);
     absorb(step, &varies, &readers, &mut group_of, roots);
@@ -63,21 +63,6 @@ fn readers(edges: &[Vec<ValId>], live: &[bool]) -> Vec<Vec<ValId>> {
         }
     }
     readers
-}
-
-/// A value varies if it is made of anything that does. (A state whose `next` is itself does not, but is left as a scan.)
-fn varying(step: &StepFn, live: &[bool]) -> Vec<bool> {
-    let mut varies = vec![false; live.len()];
-    for (at, node) in step.graph.nodes.iter().enumerate() {
-        varies[at] = match node.op {
-            Op::Random { once, .. } => !once,
-            Op::Prev(_) | Op::StepIndex => true,
-            Op::Input(k) => step.inputs[k].ty.time,
-            Op::Fold { axes, .. } if axes.time => false,
-            _ => node.args.iter().any(|a| varies[a.idx()]),
-        };
-    }
-    varies
 }
 
 /// Tarjan's algorithm without recursion. Values on no cycle get a group of their own.

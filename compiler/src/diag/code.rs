@@ -116,6 +116,7 @@ codes! {
     E0805 "loss has the wrong shape",
     E0806 "gradient check impossible",
     E0807 "optimizer assigns what is not its own",
+    E0808 "augmentation that does not fit the images",
     E0901 "file cannot be read",
     E0902 "file is broken",
     E0903 "parts of the data disagree",

@@ -58,6 +58,8 @@ pub(super) fn adjoint(
         }
         Op::Repeat { times } => give(0, Some(sum_blocks(v.graph(), d, &tys[0], *times)), &tys[0]),
         Op::SumBlocks { times } => give(0, Some(repeated(v.graph(), d, *times)), &tys[0]),
+        Op::Rows { times } => give(0, Some(sum_rows(v.graph(), d, &tys[0], *times)), &tys[0]),
+        Op::SumRows => give(0, Some(in_rows(v.graph(), d, &tys[0])), &tys[0]),
         Op::Straight => give(1, Some(d), &node.ty),
         Op::GradScale => {
             let k = v.value(node.args[1]);
@@ -245,6 +247,7 @@ fn products(
             Op::Slide { slide: Slide::Conv, over } => Some((Slide::ConvToImage, *over)),
             Op::Slide { slide: Slide::Mean, over } => Some((Slide::MeanToImage, *over)),
             Op::Slide { slide: Slide::Max, over } => Some((Slide::MaxToImage, *over)),
+            Op::Slide { slide: Slide::Border, over } => Some((Slide::BorderToImage, *over)),
             _ => None,
         };
         // The maximum looks at its image, the others at their weights.
@@ -336,6 +339,23 @@ fn repeated(g: &mut Graph, d: ValId, times: usize) -> ValId {
     }
     let shape = vec![ty.width() * times];
     g.push(Op::Repeat { times }, &[d], Ty { shape, ..ty })
+}
+
+/// The sum of the rows of what may be one number for all of them.
+fn sum_rows(g: &mut Graph, d: ValId, to: &Ty, times: usize) -> ValId {
+    if g.ty(d).shape.is_empty() {
+        let factor = g.constant(times as f64);
+        return mul(g, d, factor);
+    }
+    g.push(Op::SumRows, &[d], to.clone())
+}
+
+/// Each element for all rows that it is the sum of; one number for all elements stays one.
+fn in_rows(g: &mut Graph, d: ValId, to: &Ty) -> ValId {
+    if g.ty(d).shape.is_empty() {
+        return d;
+    }
+    g.push(Op::Rows { times: to.shape[0] }, &[d], to.clone())
 }
 
 /// The value with a time axis.

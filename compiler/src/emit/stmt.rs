@@ -58,6 +58,11 @@ impl Frame<'_> {
                 self.fold_rows(*fold, *rows as i64, *width, src, dst)
             }
             Stmt::FoldShards { fold, width, src, dst } => self.fold_shards(*fold, *width, src, dst),
+            Stmt::Arrange { width, src, keys, dst } => {
+                let mut args = [src, keys, dst].map(|access| self.address(access)).to_vec();
+                args.push(self.int(*width as i64));
+                self.call("snn_arrange", &[types::I64; 4], None, &args);
+            }
             Stmt::Random { gaussian, stream, batch, rows, width, dst } => {
                 let name = if *gaussian { "snn_gaussian_row" } else { "snn_uniform_row" };
                 self.random(name, *stream, *batch, *rows, *width, dst);
@@ -126,6 +131,8 @@ impl Frame<'_> {
             Slide::MeanToImage => ("snn_pool", 1),
             Slide::Max => ("snn_pool", 2),
             Slide::MaxToImage => ("snn_pool", 3),
+            Slide::Border => ("snn_border", 0),
+            Slide::BorderToImage => ("snn_border", 1),
         };
         let mut args = vec![self.int(part), self.int(rows as i64)];
         args.extend(over.packed().map(|word| self.int(word as i64)));

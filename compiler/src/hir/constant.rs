@@ -77,6 +77,7 @@ fn reduce(op: ReduceOp, over: Over, one: f64, value: &Expr) -> Option<f64> {
             Some(one)
         }
         ReduceOp::Variance => Some(0.0),
+        ReduceOp::Firing(..) => None,
         ReduceOp::Fold(Fold::Sum) => {
             let count = value.shape.iter().product::<usize>();
             (over == Over::Population).then_some(one * count as f64)

@@ -44,6 +44,8 @@ pub enum ReduceOp {
     Variance,
     /// The value of the last step (`over` is `Time`).
     Last,
+    /// In an initializer, of what arrives at a port (index): spikes in a step of a neuron to which nothing else comes (`over` is `All`).
+    Firing(PopId, usize),
 }
 
 /// A value of another population, after its step.
@@ -70,17 +72,20 @@ pub enum NeuronFact {
     KernelSquare,
     /// Mean of the absolute derivative of the surrogate over [-1, 1].
     SurrogateMean,
+    /// Absolute derivative of the surrogate at 0.
+    SurrogateAtZero,
     /// Growth of the number of spikes a step with a constant input, far above threshold; 1 over the unit of the port.
     RateSlope,
 }
 
 impl NeuronFact {
     /// All of them.
-    pub const ALL: [NeuronFact; 5] = [
+    pub const ALL: [NeuronFact; 6] = [
         NeuronFact::Threshold,
         NeuronFact::KernelSum,
         NeuronFact::KernelSquare,
         NeuronFact::SurrogateMean,
+        NeuronFact::SurrogateAtZero,
         NeuronFact::RateSlope,
     ];
 
@@ -91,6 +96,7 @@ impl NeuronFact {
             NeuronFact::KernelSum => "kernel_sum",
             NeuronFact::KernelSquare => "kernel_square",
             NeuronFact::SurrogateMean => "surrogate_mean",
+            NeuronFact::SurrogateAtZero => "surrogate_at_zero",
             NeuronFact::RateSlope => "rate_slope",
         }
     }
@@ -106,13 +112,17 @@ impl NeuronFact {
             NeuronFact::Threshold => Some(membrane),
             NeuronFact::KernelSum => membrane.div(port),
             NeuronFact::KernelSquare => membrane.div(port)?.powi(2),
-            NeuronFact::SurrogateMean => Some(Unit::NONE),
+            NeuronFact::SurrogateMean | NeuronFact::SurrogateAtZero => Some(Unit::NONE),
             NeuronFact::RateSlope => Unit::NONE.div(port),
         }
     }
 }
 
-/// Functions of whole matrices `[post, pre]`, in initializers.
+/// Names of indices along the axes of weights, in initializers: receiving and sending neuron (or channel of the group), position in the kernel.
+pub const AXES: [&str; 4] = ["i", "j", "kernel_row", "kernel_column"];
+
+/// Functions of whole matrices `[post, pre]`, in initializers. The weights of a convolution `[out, in / groups, height, width]` are taken as the
+/// matrix `[out, in / groups * height * width]`, unless something else is said.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum MatrixOp {
     /// The orthonormal factor: `[post, pre]`.
@@ -127,6 +137,16 @@ pub enum MatrixOp {
     OrderOfInputs,
     /// Place among the synapses of the same sender, from 0 for the smallest: `[post, pre]`.
     OrderOfOutputs,
+    /// The orthonormal factor of the matrix `[out, in / groups]` of each position of the kernel.
+    OrthonormalTaps,
+    /// For each receiving channel the kernels of its senders, so many at a time, as the rows of a matrix: their orthonormal factor.
+    OrthonormalKernels(usize),
+    /// Each kernel as the real half spectrum of another one (the first `width / 2 + 1` columns): that one.
+    KernelOfSpectrum,
+    /// The frequencies of a skew-symmetric matrix of even size: positive imaginary parts of its eigenvalues, largest first: `[n / 2]`.
+    Frequencies,
+    /// Of a symmetric matrix the eigenvectors of so many eigenvalues, largest absolute values first, each times the square root of that: `[d, n]`.
+    Coordinates(usize),
 }
 
 impl MatrixOp {
@@ -139,14 +159,33 @@ impl MatrixOp {
             MatrixOp::Radius => "radius",
             MatrixOp::OrderOfInputs => "order_of_inputs",
             MatrixOp::OrderOfOutputs => "order_of_outputs",
+            MatrixOp::OrthonormalTaps => "orthonormal_taps",
+            MatrixOp::OrthonormalKernels(_) => "orthonormal_kernels",
+            MatrixOp::KernelOfSpectrum => "kernel_of_spectrum",
+            MatrixOp::Frequencies => "frequencies",
+            MatrixOp::Coordinates(_) => "coordinates",
+        }
+    }
+
+    /// The whole number that is its second argument.
+    pub fn count(self) -> Option<usize> {
+        match self {
+            MatrixOp::LowRank(n) | MatrixOp::OrthonormalKernels(n) | MatrixOp::Coordinates(n) => Some(n),
+            _ => None,
         }
     }
 
     /// The shape of the result for a matrix.
     pub fn shape(self, matrix: &[usize]) -> Vec<usize> {
         match self {
-            MatrixOp::SingularValues => matrix.iter().copied().min().into_iter().collect(),
+            MatrixOp::SingularValues => {
+                let (post, pre) =
+                    matrix.split_first().map_or((0, 0), |(post, rest)| (*post, rest.iter().product()));
+                vec![post.min(pre)]
+            }
             MatrixOp::Radius => Vec::new(),
+            MatrixOp::Frequencies => vec![matrix.first().map_or(0, |n| n / 2)],
+            MatrixOp::Coordinates(d) => vec![d, matrix.first().copied().unwrap_or(0)],
             _ => matrix.to_vec(),
         }
     }
@@ -154,8 +193,17 @@ impl MatrixOp {
     /// The unit of the result for a matrix of a unit.
     pub fn unit(self, unit: Unit) -> Unit {
         match self {
-            MatrixOp::Orthonormal | MatrixOp::OrderOfInputs | MatrixOp::OrderOfOutputs => Unit::NONE,
-            MatrixOp::LowRank(_) | MatrixOp::SingularValues | MatrixOp::Radius => unit,
+            MatrixOp::Orthonormal
+            | MatrixOp::OrderOfInputs
+            | MatrixOp::OrderOfOutputs
+            | MatrixOp::OrthonormalTaps
+            | MatrixOp::OrthonormalKernels(_) => Unit::NONE,
+            MatrixOp::LowRank(_)
+            | MatrixOp::SingularValues
+            | MatrixOp::Radius
+            | MatrixOp::KernelOfSpectrum
+            | MatrixOp::Frequencies => unit,
+            MatrixOp::Coordinates(_) => unit.sqrt().unwrap_or_default(),
         }
     }
 }
@@ -269,12 +317,44 @@ pub enum ExprKind {
         /// In a body: the same at every step of a presentation.
         once: bool,
     },
-    /// In an `init`: index along a logical axis (0: post `i`, 1: pre `j`).
+    /// In an `init`: index along a logical axis, named in [`AXES`].
     Iota(usize),
     /// In an `init`: what is measured of the neuron that receives at this port (index).
     Neuron(PopId, usize, NeuronFact),
     /// In an `init`: a function of a whole matrix.
     Matrix(MatrixOp, Box<Expr>),
+    /// In an `init`: the product of two matrices, `[n, k]` and `[k, m]`.
+    Product(Box<Expr>, Box<Expr>),
+    /// In a job: the largest singular value of a matrix `[post, pre…]`, by one power iteration from a direction of the inputs (its unit vector is
+    /// the next one, kept by a training). Directions are constant in the backward pass.
+    SpectralNorm {
+        /// The matrix.
+        weight: Box<Expr>,
+        /// The direction: a tensor that is not trained.
+        direction: ParamId,
+    },
+    /// In a job: the elements of the first tensor in the order of the second. Constant in the backward pass.
+    Arranged(Box<Expr>, Box<Expr>),
+    /// An argument that names a file, or a tensor of it. Analysis only: a program has what is read of it.
+    File {
+        /// The file.
+        file: String,
+        /// The tensor; none: the one of the parameter's own name.
+        tensor: Option<String>,
+    },
+    /// In an `init`: an element of a tensor of a file, by one index for each of its axes.
+    Element(Stored, Vec<Expr>),
+    /// In an `init`: how many elements a tensor of a file has along an axis; 1 along one that it does not have.
+    Extent(Stored, usize),
+}
+
+/// A tensor of a file.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Stored {
+    /// As written: relative to the program.
+    pub file: String,
+    /// Its name: `x->h.weight`.
+    pub tensor: String,
 }
 
 /// `(value - mean) / sqrt(variance + eps)`, with statistics of the batch in training and running ones otherwise (Ioffe and

@@ -93,6 +93,33 @@ pub struct TrainSettings {
     pub clip: Option<f64>,
     /// Patience in epochs, and the least improvement of the test loss that counts.
     pub early_stop: Option<(usize, f64)>,
+    /// Random changes of training images, in their order.
+    pub augment: Vec<Augment>,
+}
+
+/// A random change of training images; sizes in elements.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Augment {
+    /// `crop(padding = 1)`
+    Crop(usize),
+    /// `roll(most = 1)`
+    Roll(usize),
+    /// `flip`
+    Flip,
+    /// `cutout(size = 2)`
+    Cutout(usize),
+}
+
+impl Augment {
+    /// As it is written.
+    pub fn text(self) -> String {
+        match self {
+            Augment::Crop(padding) => format!("crop(padding = {padding})"),
+            Augment::Roll(most) => format!("roll(most = {most})"),
+            Augment::Flip => "flip".to_string(),
+            Augment::Cutout(size) => format!("cutout(size = {size})"),
+        }
+    }
 }
 
 /// An update rule in place. Its locals are its own: `names`.

@@ -24,6 +24,7 @@ use crate::source::Span;
 pub use expr::*;
 pub use job::*;
 use snn_runtime::windows::Windows;
+use std::collections::BTreeSet;
 pub use unit::Unit;
 
 macro_rules! ids {
@@ -101,6 +102,17 @@ pub struct Input {
     pub span: Span,
 }
 
+impl Model {
+    /// Height and width of the images that the model reads from data; a row has height 1. None if its input has no such axes.
+    pub fn image_size(&self) -> Option<[usize; 2]> {
+        match self.inputs.first()?.shape[..] {
+            [_, length] => Some([1, length]),
+            [_, height, width] => Some([height, width]),
+            _ => None,
+        }
+    }
+}
+
 /// A tensor of numbers that does not change within a presentation.
 #[derive(Clone, Debug)]
 pub struct Param {
@@ -114,6 +126,8 @@ pub struct Param {
     pub unit: Unit,
     /// Kept by projection after every update.
     pub bounds: Bounds,
+    /// What an update that changes a sign is turned into, before that projection.
+    pub keep: Option<Keep>,
     /// Value at the start.
     pub init: Init,
     /// Whether training changes it.
@@ -134,6 +148,23 @@ pub struct Bounds {
 impl Bounds {
     /// No bounds.
     pub const NONE: Bounds = Bounds { low: f64::NEG_INFINITY, high: f64::INFINITY };
+}
+
+/// How the sign of weights is kept: the rule that every new weight goes through.
+#[derive(Clone, Debug)]
+pub struct Keep {
+    /// `sign_flip`
+    pub text: String,
+    /// 1 or -1 for all weights; none: the sign that each of them has at the start.
+    pub sign: Option<f64>,
+    /// The new weight, as the optimizer made it.
+    pub w: LocalId,
+    /// Its sign; not used if that is the same for all.
+    pub p: LocalId,
+    /// The weight that is kept.
+    pub value: Expr,
+    /// Names of locals by id; they are its own.
+    pub names: Vec<String>,
 }
 
 /// How a parameter gets its first value.
@@ -158,6 +189,26 @@ pub struct InitNeeds {
     pub batch: bool,
     /// Reads what is measured of the receiving neuron.
     pub neuron: bool,
+    /// Reads tensors of files.
+    pub checkpoint: bool,
+}
+
+impl Init {
+    /// What it needs beyond the shape, in words.
+    pub fn effects(&self) -> Vec<String> {
+        let needs = [
+            (self.needs.random, "random"),
+            (self.needs.batch, "reads the first batch"),
+            (self.needs.neuron, "measures the receiving neuron"),
+        ];
+        let mut words: Vec<String> =
+            needs.into_iter().filter(|(needed, _)| *needed).map(|(_, words)| words.to_string()).collect();
+        if self.needs.checkpoint {
+            let files: BTreeSet<_> = self.value.stored().into_iter().map(|s| &s.file[..]).collect();
+            words.push(format!("reads {}", files.into_iter().collect::<Vec<_>>().join(", ")));
+        }
+        words
+    }
 }
 
 /// A state variable of a population.

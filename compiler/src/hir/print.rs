@@ -118,24 +118,16 @@ fn unit(unit: super::Unit) -> String {
 }
 
 fn param(out: &mut String, param: &Param, names: &Names) {
-    let Init { text, value, needs, support } = &param.init;
+    let Init { text, value, support, .. } = &param.init;
     let word = if param.trained { "learn" } else { "param" };
     let (kind, shape) = (unit(param.unit), axes(&param.shape));
-    line(out, 1, &format!("{word} {}: {kind}{shape}{} = {text}", param.name, bounds(param.bounds)));
+    let keep = param.keep.as_ref().map_or(String::new(), |keep| format!(" keep {}", keep.text));
+    line(out, 1, &format!("{word} {}: {kind}{shape}{}{keep} = {text}", param.name, bounds(param.bounds)));
     let value = expr(value, names);
     if value != *text {
         line(out, 2, &format!("each {value}"));
     }
-    let mut facts = Vec::new();
-    if needs.random {
-        facts.push("random".to_string());
-    }
-    if needs.batch {
-        facts.push("reads the first batch".to_string());
-    }
-    if needs.neuron {
-        facts.push("measures the receiving neuron".to_string());
-    }
+    let mut facts = param.init.effects();
     let range = bounds(*support);
     if !range.is_empty() && support.low != support.high {
         facts.push(format!("values{range}"));

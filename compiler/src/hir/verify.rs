@@ -90,6 +90,9 @@ fn param(model: &Model, param: &super::Param) -> Result<(), String> {
     ensure(low <= high, || format!("bounds {low} … {high}"))?;
     let support = param.init.support;
     ensure(support.low <= support.high, || format!("support {} … {}", support.low, support.high))?;
+    if let Some(keep) = &param.keep {
+        Scope::of_optimizer(model, &keep.names, &[keep.w, keep.p].into()).check(&keep.value)?;
+    }
     let mut scope = Scope::new(model, Place::Init { batch: param.init.needs.batch });
     scope.check(&param.init.value)?;
     same_unit(&param.init.value, param.unit)?;
@@ -97,7 +100,9 @@ fn param(model: &Model, param: &super::Param) -> Result<(), String> {
     let is_random = param.init.value.any(&mut |e| matches!(e.kind, super::ExprKind::Random { .. }));
     ensure(is_random == param.init.needs.random, || "needs.random is wrong".into())?;
     let measures = param.init.value.any(&mut |e| matches!(e.kind, super::ExprKind::Neuron(..)));
-    ensure(measures == param.init.needs.neuron, || "needs.neuron is wrong".into())
+    ensure(measures == param.init.needs.neuron, || "needs.neuron is wrong".into())?;
+    let reads = !param.init.value.stored().is_empty();
+    ensure(reads == param.init.needs.checkpoint, || "needs.checkpoint is wrong".into())
 }
 
 fn state(model: &Model, id: StateId) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! Walking through expressions: the parts of one, all expressions of a step or population. Nothing is changed.
 
-use super::{Expr, ExprKind, Population, Stmt, StmtKind};
+use super::{Expr, ExprKind, Population, Stmt, StmtKind, Stored};
+use std::collections::BTreeSet;
 
 impl Expr {
     /// The direct parts, in the order they are evaluated. A `Custom` gives its arguments and its value, then its gradients.
@@ -23,13 +24,17 @@ impl Expr {
             | ExprKind::Target
             | ExprKind::Random { .. }
             | ExprKind::Neuron(..)
+            | ExprKind::File { .. }
+            | ExprKind::Extent(..)
             | ExprKind::Iota(_) => Vec::new(),
             ExprKind::Delayed { value, delay } => vec![value, delay],
-            ExprKind::Pointwise(_, args) => args.iter().collect(),
-            ExprKind::Repeat(a) | ExprKind::Detach(a) => vec![a],
-            ExprKind::MatVec(a, b) | ExprKind::StraightThrough(a, b) | ExprKind::GradScale(a, b) => {
-                vec![a, b]
-            }
+            ExprKind::Pointwise(_, args) | ExprKind::Element(_, args) => args.iter().collect(),
+            ExprKind::Repeat(a) | ExprKind::Detach(a) | ExprKind::SpectralNorm { weight: a, .. } => vec![a],
+            ExprKind::MatVec(a, b)
+            | ExprKind::Product(a, b)
+            | ExprKind::StraightThrough(a, b)
+            | ExprKind::GradScale(a, b)
+            | ExprKind::Arranged(a, b) => vec![a, b],
             ExprKind::Reduce { value, .. } | ExprKind::Matrix(_, value) => vec![value],
             ExprKind::Normalise(norm) => vec![&norm.value],
             ExprKind::Slide { value, weight, .. } => {
@@ -53,6 +58,19 @@ impl Expr {
         for part in self.children() {
             part.for_each(f);
         }
+    }
+}
+
+impl Expr {
+    /// The tensors of files that it reads.
+    pub fn stored(&self) -> BTreeSet<&Stored> {
+        let mut found = BTreeSet::new();
+        self.for_each(&mut |e| {
+            if let ExprKind::Element(stored, _) | ExprKind::Extent(stored, _) = &e.kind {
+                found.insert(stored);
+            }
+        });
+        found
     }
 }
 

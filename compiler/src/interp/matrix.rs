@@ -37,7 +37,7 @@ impl Matrix {
     }
 
     /// `self * other`
-    fn times(&self, other: &Matrix) -> Matrix {
+    pub fn times(&self, other: &Matrix) -> Matrix {
         let mut product = Matrix::from_fn(self.rows, other.cols, |_, _| 0.0);
         for i in 0..self.rows {
             let sum = &mut product.data[i * other.cols..(i + 1) * other.cols];
@@ -193,6 +193,26 @@ pub fn low_rank(a: &Matrix, r: usize) -> Matrix {
     left.times(&Matrix::from_fn(r, a.cols, |k, j| scaled.at(k, j)))
 }
 
+/// The positive imaginary parts of the eigenvalues of a skew-symmetric matrix of even size, largest first: its singular values, each of which it
+/// has twice.
+pub fn frequencies(a: &Matrix) -> Vec<f64> {
+    singular_values(a, EXACT).into_iter().step_by(2).collect()
+}
+
+/// Of a symmetric matrix the eigenvectors of the `d` largest absolute eigenvalues as rows, each times the square root of that; the element that is
+/// largest without its sign (the first of several) is positive.
+pub fn coordinates(a: &Matrix, d: usize) -> Matrix {
+    let Svd { left, scaled } = svd(a);
+    let norms = norms_of_rows(&scaled);
+    let sign = |k: usize| {
+        let largest = (0..a.rows)
+            .fold(0.0, |most: f64, i| if left.at(i, k).abs() > most.abs() { left.at(i, k) } else { most });
+        if largest < 0.0 { -1.0 } else { 1.0 }
+    };
+    let factor: Vec<f64> = (0..d).map(|k| sign(k) * norms[k].sqrt()).collect();
+    Matrix::from_fn(d, a.rows, |k, i| factor[k] * left.at(i, k))
+}
+
 /// The largest absolute eigenvalue of a square matrix, as the growth of its powers (Gelfand 1941): `|a^n|^(1/n)` for n = 2^k up to 2^47. Power
 /// iteration would not do: leading eigenvalues of random matrices are complex.
 pub fn radius(a: &Matrix) -> f64 {
@@ -304,6 +324,42 @@ mod tests {
         check(2, &[3.0, 1.0, 0.0, 3.0], 3.0);
         check(3, &[0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0], 0.0);
         check(2, &[1.0, 2.0, 3.0, 4.0], (5.0 + 33f64.sqrt()) / 2.0);
+    }
+
+    #[test]
+    fn frequencies_are_those_of_known_matrices() {
+        let a = Matrix { rows: 2, cols: 2, data: vec![0.0, -3.0, 3.0, 0.0] };
+        assert!((frequencies(&a)[0] - 3.0).abs() < 1e-12);
+        // Two rotations, turned into each other.
+        let q = orthonormal(&sample(4, 4));
+        let b = Matrix::from_fn(4, 4, |i, j| match (i, j) {
+            (1, 0) => 2.0,
+            (0, 1) => -2.0,
+            (3, 2) => 0.5,
+            (2, 3) => -0.5,
+            _ => 0.0,
+        });
+        let found = frequencies(&q.times(&b).times(&q.transposed()));
+        assert!(found.len() == 2 && (found[0] - 2.0).abs() < 1e-12 && (found[1] - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn coordinates_give_back_a_matrix_without_negative_eigenvalues() {
+        let a = sample(6, 6);
+        let square = a.times(&a.transposed());
+        let e = coordinates(&square, 6);
+        assert!(distance(&e.transposed().times(&e), &square) < 1e-12);
+        let two = coordinates(&square, 2);
+        assert!(
+            distance(&two.times(&two.transposed()), &{
+                let values = singular_values(&square, EXACT);
+                Matrix::from_fn(2, 2, |i, j| if i == j { values[i] } else { 0.0 })
+            }) < 1e-12
+        );
+        for row in e.data.chunks(6) {
+            let largest = row.iter().fold(0.0, |most: f64, x| if x.abs() > most.abs() { *x } else { most });
+            assert!(largest > 0.0);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! reference of precision, and checks gradients: relaxed and frozen runs for central differences ([`Mode`]), tangents for the
 //! transpose test ([`NetRun::jvp`]).
 
+pub mod filters;
 pub mod matrix;
 mod mode;
 mod net;
@@ -21,6 +22,7 @@ pub use mode::Mode;
 pub use net::{Inputs, NetRun, Results, run, step};
 pub use node::Call;
 pub use number::{Number, pw};
+pub(crate) use slide::convolution;
 pub use value::{Array, Extent};
 
 use crate::step::ops::{Fold, Pw};

@@ -21,7 +21,7 @@ pub struct Mode<'a, N> {
     /// A recorded run of the same net in the same `relaxed` mode. What has a rule instead of a derivative becomes the straight line
     /// that the rule stands for, through the recorded value; so central differences equal the adjoint whatever the rules are:
     ///
-    /// - `Detach`, flat operations and spikes without surrogate: the recorded value; so is the exponent of `Pow`
+    /// - `Detach`, `Arrange`, flat operations and spikes without surrogate: the recorded value; so is the exponent of `Pow`
     /// - a maximum of a window: the element that was the largest
     /// - `Straight`: recorded first operand + (second - recorded second)
     /// - `GradScale`: recorded + recorded factor * (x - recorded x)
@@ -99,7 +99,7 @@ impl<N: Number> Frame<'_, N> {
         };
         let one = Array::filled(&Ty::SCALAR, 1, self.env.extent.rows(), 1.0);
         let slope = match &node.op {
-            Op::Detach | Op::Spike { surrogate: None, .. } => return Ok(recorded[at].clone()),
+            Op::Detach | Op::Arrange | Op::Spike { surrogate: None, .. } => return Ok(recorded[at].clone()),
             Op::Pointwise(op) if op.info().flat => return Ok(recorded[at].clone()),
             Op::Slide { slide: Slide::Max, over } => {
                 return Ok(slide::pick(&node.ty, over, before(0), args[0], self.env));
@@ -152,7 +152,13 @@ pub(super) fn custom_slopes<N: Number>(
     if rule.graph.nodes.iter().any(|n| {
         matches!(
             n.op,
-            Op::Fold { .. } | Op::Slide { .. } | Op::Repeat { .. } | Op::SumBlocks { .. } | Op::MatMul { .. }
+            Op::Fold { .. }
+                | Op::Slide { .. }
+                | Op::Repeat { .. }
+                | Op::SumBlocks { .. }
+                | Op::Rows { .. }
+                | Op::SumRows
+                | Op::MatMul { .. }
         )
     }) {
         return no("mixes elements");

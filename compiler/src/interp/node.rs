@@ -37,6 +37,20 @@ impl Env {
     }
 }
 
+/// Elements of `values` in the order of `keys`.
+fn arrange<N: Number>(ty: &Ty, values: &Array<N>, keys: &Array<N>, env: &Env) -> Array<N> {
+    let by = |a: N, b: N| a.to_f64().total_cmp(&b.to_f64());
+    let mut sorted: Vec<N> = (0..ty.width()).map(|i| values.get(0, 0, i)).collect();
+    sorted.sort_by(|a, b| by(*a, *b));
+    let mut order: Vec<usize> = (0..ty.width()).collect();
+    order.sort_by(|a, b| by(keys.get(0, 0, *a), keys.get(0, 0, *b)));
+    let mut arranged = env.zeros(ty);
+    for (value, at) in sorted.into_iter().zip(order) {
+        arranged.data[at] = value;
+    }
+    arranged
+}
+
 /// The value of a node that is neither an input, parameter, slot or state nor a scan. `now` is the step where values have no
 /// time axis: bodies and steps.
 pub(super) fn value<N: Number>(node: &Node, args: &[&Array<N>], env: &Env, now: usize) -> Array<N> {
@@ -66,6 +80,12 @@ pub(super) fn value<N: Number>(node: &Node, args: &[&Array<N>], env: &Env, now: 
         Op::SumBlocks { times } => {
             env.fill(ty, |t, b, i| sum((0..*times).map(|k| args[0].get(t, b, i * times + k))))
         }
+        Op::Rows { .. } => env.fill(ty, |t, b, i| args[0].get(t, b, i % args[0].ty.width())),
+        Op::SumRows => {
+            let (n, width) = (args[0].ty.width(), ty.width());
+            env.fill(ty, |t, b, i| (i..n).step_by(width).fold(zero, |sum, k| sum + args[0].get(t, b, k)))
+        }
+        Op::Arrange => arrange(ty, args[0], args[1], env),
         Op::Random { gaussian, stream, once } => {
             random(ty, env, if *once { 0 } else { now }, *gaussian, *stream)
         }

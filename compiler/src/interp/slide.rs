@@ -1,4 +1,4 @@
-//! Convolution and pooling, window by window, as plain loops. Orders of sums are those of [`Slide`].
+//! Convolution, pooling and borders, window by window, as plain loops. Orders of sums are those of [`Slide`].
 
 use super::node::{Env, sum_of_products};
 use super::number::Number;
@@ -37,6 +37,8 @@ pub(super) fn value<N: Number>(
                 let d = row(args[1], t, b);
                 largest(over, x, &mut |at, place| to[place] = to[place] + d[at]);
             }
+            Slide::Border => each_place(over, &mut |at, place| to[at] = x[place]),
+            Slide::BorderToImage => each_place(over, &mut |at, place| to[place] = to[place] + x[at]),
             Slide::ConvToWeights => unreachable!("not row by row"),
         }
     })
@@ -63,6 +65,13 @@ fn by_rows<N: Number>(ty: &Ty, env: &Env, mut fill: impl FnMut(usize, usize, &mu
 fn row<N: Number>(x: &Array<N>, t: usize, b: usize) -> &[N] {
     let at = x.at(t, b, 0);
     &x.data[at..at + x.ty.width()]
+}
+
+/// The convolution of one image, as [`Slide::Conv`].
+pub(crate) fn convolution<N: Number>(over: &Windows, x: &[N], w: &[N]) -> Vec<N> {
+    let mut to = vec![N::from_f64(0.0); over.width_out()];
+    conv(over, x, w, &mut to);
+    to
 }
 
 fn conv<N: Number>(over: &Windows, x: &[N], w: &[N], to: &mut [N]) {
@@ -117,6 +126,15 @@ fn each_tap(over: &Windows, f: &mut dyn FnMut(usize, usize, usize, Option<usize>
                 f(channel, at, tap, place);
             }
         }
+    }
+}
+
+/// Calls `f` with each place of an image with its circular border, and the element of the image that stands there; places ascending.
+fn each_place(over: &Windows, f: &mut dyn FnMut(usize, usize)) {
+    let [height, width] = over.out_size();
+    for at in 0..over.width_out() {
+        let (channel, y, x) = (at / (height * width), at / width % height, at % width);
+        f(at, (channel * over.size[0] + over.around(0, y)) * over.size[1] + over.around(1, x));
     }
 }
 

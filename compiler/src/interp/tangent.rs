@@ -93,7 +93,9 @@ fn of_node<N: Number>(
         | Op::Last
         | Op::AtLast
         | Op::Repeat { .. }
-        | Op::SumBlocks { .. } => linear(tangents),
+        | Op::SumBlocks { .. }
+        | Op::Rows { .. }
+        | Op::SumRows => linear(tangents),
         Op::Fold { axes, .. } => extreme(node, *axes, args[0], &values[at], tangents[0], env),
         Op::Straight => tangents[1].widened(&node.ty, env.extent.steps),
         Op::GradScale => times(args[1], 0),

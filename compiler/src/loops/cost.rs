@@ -94,6 +94,7 @@ impl Program {
                 }
                 let taps = match slide {
                     Slide::Conv | Slide::ConvToImage | Slide::ConvToWeights => 2 * over.taps(),
+                    Slide::Border => 0,
                     _ => over.area(),
                 };
                 (of(&[*rows, over.width_out(), taps]), all)
@@ -103,6 +104,10 @@ impl Program {
             Stmt::FoldColumns { rows, width, .. } => (of(&[*rows, *width]), 4.0 * of(&[*rows, width + 1])),
             Stmt::FoldRows { rows, width, .. } => (of(&[*rows, *width]), 4.0 * of(&[rows + 1, *width])),
             Stmt::FoldShards { width, .. } => (shards * of(&[*width]), 4.0 * (shards + 1.0) * of(&[*width])),
+            Stmt::Arrange { width, .. } => {
+                let compared = (*width as f64).log2().max(1.0);
+                (2.0 * compared * of(&[*width]), 12.0 * of(&[*width]))
+            }
             Stmt::Random { rows, width, .. } => (of(&[*rows, *width]), 4.0 * of(&[*rows, *width])),
             Stmt::Repeat { rows, width, times, .. } => (0.0, 4.0 * of(&[*rows, *width, times + 1])),
             Stmt::SumBlocks { rows, width, times, .. } => {
@@ -136,6 +141,7 @@ impl Program {
             Stmt::FoldColumns { fold, rows, width, .. } => format!("{} of rows {rows}x{width}", fold.name()),
             Stmt::FoldRows { fold, rows, width, .. } => format!("{} of columns {rows}x{width}", fold.name()),
             Stmt::FoldShards { fold, width, .. } => format!("{} of shards {width}", fold.name()),
+            Stmt::Arrange { width, .. } => format!("arrange {width}"),
             Stmt::Random { rows, width, .. } => format!("random {rows}x{width}"),
             Stmt::Repeat { rows, width, times, .. } => format!("repeat {rows}x{width} {times} times"),
             Stmt::SumBlocks { rows, width, times, .. } => format!("sum of blocks {rows}x{width} of {times}"),

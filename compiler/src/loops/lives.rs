@@ -129,6 +129,11 @@ macro_rules! walk {
                 $f(src, Use::Read);
                 $f(dst, Use::Write);
             }
+            Stmt::Arrange { src, keys, dst, .. } => {
+                $f(src, Use::Read);
+                $f(keys, Use::Read);
+                $f(dst, Use::Write);
+            }
             Stmt::Random { dst, .. } => $f(dst, Use::Write),
         }
     };

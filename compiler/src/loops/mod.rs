@@ -272,6 +272,17 @@ pub enum Stmt {
         /// To.
         dst: Access,
     },
+    /// `dst` has where `keys` has its k-th smallest element the k-th smallest of `src`; adjacent floats.
+    Arrange {
+        /// Elements.
+        width: usize,
+        /// From.
+        src: Access,
+        /// What decides about the order.
+        keys: Access,
+        /// To.
+        dst: Access,
+    },
     /// A row of random numbers for each sample, from the stream at this step (step 0 outside of a time loop).
     Random {
         /// Normal rather than uniform.

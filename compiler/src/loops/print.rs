@@ -141,6 +141,10 @@ impl Program {
             Stmt::FoldShards { fold, width, src, dst } => {
                 self.moved(f, &pad, &format!("{} over shards of {width}", fold.name()), src, dst)
             }
+            Stmt::Arrange { width, src, keys, dst } => {
+                let what = format!("arrange {width} as {}", self.access(keys));
+                self.moved(f, &pad, &what, src, dst)
+            }
             Stmt::Random { gaussian, stream, rows, width, dst, .. } => {
                 let kind = if *gaussian { "gaussian" } else { "uniform" };
                 writeln!(f, "{pad}{} <- {kind} {rows}x{width} stream {stream:016x}", self.access(dst))

@@ -168,6 +168,9 @@ fn stmts(program: &Program, body: &[Stmt], turns: Turns) -> Result<(), String> {
                 check(src, 1, *width)?;
                 check(dst, 1, *width)?;
             }
+            Stmt::Arrange { width, src, keys, dst } => {
+                [src, keys, dst].into_iter().try_for_each(|access| check(access, 1, *width))?;
+            }
             Stmt::Random { rows, width, dst, .. } => check(dst, *rows, *width)?,
             Stmt::Repeat { rows, width, times, src, dst } => {
                 check(src, *rows, *width)?;

@@ -177,6 +177,7 @@ pub(super) fn reduce(scope: &mut dyn Scope, op: ReduceOp, over: Over, x: ValId) 
             let d2 = scope.graph().pointwise(Pw::Mul, &[d, d]);
             mean(scope, axes, d2)
         }
+        ReduceOp::Firing(..) => panic!("lower: spikes of what does not arrive"),
     }
 }
 

@@ -3,8 +3,8 @@
 use super::expr::{Scope, expr, mean};
 use super::population::output_name;
 use crate::hir::constant::ConstEnv;
-use crate::hir::{self, ExprKind, LocalId, PopId};
-use crate::net::Net;
+use crate::hir::{self, ExprKind, LocalId, ParamId, PopId};
+use crate::net::{Net, Output, Sink};
 use crate::step::ops::{Fold, Pw};
 use crate::step::{Axes, Graph, Input, Op, Ty, ValId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +17,8 @@ pub struct JobValues<'a> {
     traces: &'a BTreeMap<String, ValId>,
     target_width: usize,
     locals: BTreeMap<LocalId, ValId>,
+    /// By parameter: its next value, and the spectral norm that goes with it.
+    directions: BTreeMap<ParamId, (ValId, ValId)>,
     net: &'a mut Net,
 }
 
@@ -29,7 +31,8 @@ pub fn job_values<'a>(
     target_width: usize,
     training: bool,
 ) -> JobValues<'a> {
-    JobValues { model, env, training, traces, target_width, locals: BTreeMap::new(), net }
+    let (locals, directions) = (BTreeMap::new(), BTreeMap::new());
+    JobValues { model, env, training, traces, target_width, locals, directions, net }
 }
 
 /// Names of the traces that expressions read; see [`output_name`].
@@ -85,6 +88,50 @@ impl JobValues<'_> {
         Some(self.net.graph.fold(Fold::Sum, Axes { batch: true, ..Axes::default() }, valid))
     }
 
+    /// Makes directions of power iterations the ones of the next update.
+    pub fn keep_directions(&mut self) {
+        for (param, (next, _)) in &self.directions {
+            let name = self.model.params[param.idx()].name.clone();
+            self.net.outputs.push(Output { name, val: *next, sink: Sink::Param(param.idx()) });
+        }
+    }
+
+    /// The largest singular value by one power iteration (von Mises 1929) from the direction `v` of the update before: `u = W v`, `v = W' u`, each of
+    /// length 1, then `u' W v`, in which both are constant. That product is made for every sample, so that its gradient is that of any weights.
+    fn spectral_norm(&mut self, weight: &hir::Expr, direction: ParamId) -> ValId {
+        if let Some((_, known)) = self.directions.get(&direction) {
+            return *known;
+        }
+        let w = expr(self, weight);
+        let ty = Ty::tensor(&self.net.params[direction.idx()].shape);
+        let before = self.net.graph.push(Op::Param(direction.idx()), &[], ty);
+        let u = self.net.graph.matmul(before, w, false);
+        let u = self.unit_vector(u);
+        let v = self.net.graph.matmul(u, w, true);
+        let v = self.unit_vector(v);
+        let mask = self.mask();
+        let graph = &mut self.net.graph;
+        let of_each = graph.pointwise(Pw::Mul, &[v, mask]);
+        let out = graph.matmul(of_each, w, false);
+        let along = graph.pointwise(Pw::Mul, &[out, u]);
+        let norm = graph.fold(Fold::Sum, Axes { index: true, ..Axes::default() }, along);
+        self.directions.insert(direction, (v, norm));
+        norm
+    }
+
+    /// A vector divided by its length, constant in the backward pass; 0 stays 0.
+    fn unit_vector(&mut self, x: ValId) -> ValId {
+        let graph = &mut self.net.graph;
+        let squares = graph.pointwise(Pw::Mul, &[x, x]);
+        let sum = graph.fold(Fold::Sum, Axes { index: true, ..Axes::default() }, squares);
+        let length = graph.pointwise(Pw::Sqrt, &[sum]);
+        let least = graph.constant(1e-12);
+        let length = graph.pointwise(Pw::Max, &[length, least]);
+        let unit = graph.pointwise(Pw::Div, &[x, length]);
+        let ty = graph.ty(unit).clone();
+        graph.push(Op::Detach, &[unit], ty)
+    }
+
     fn input(&mut self, name: &str, ty: Ty) -> ValId {
         let at = self.net.inputs.iter().position(|i| i.name == name).unwrap_or_else(|| {
             self.net.inputs.push(Input { name: name.into(), ty: ty.clone(), spikes: false });
@@ -130,6 +177,12 @@ impl Scope for JobValues<'_> {
                 let shape = vec![self.target_width];
                 self.input("target", Ty { time: false, batch: true, shape })
             }
+            ExprKind::Arranged(value, keys) => {
+                let args = [expr(self, value), expr(self, keys)];
+                let ty = self.net.graph.ty(args[0]).clone();
+                self.net.graph.push(Op::Arrange, &args, ty)
+            }
+            ExprKind::SpectralNorm { weight, direction } => self.spectral_norm(weight, *direction),
             ExprKind::Emit(pop) => self.traces[&output_name(self.model, *pop, None)],
             ExprKind::Trace(pop, trace) => {
                 let name = output_name(self.model, *pop, Some(*trace));

@@ -1,4 +1,4 @@
-//! The update of every parameter by the optimizer of a training: clipping, rule, bounds.
+//! The update of every parameter by the optimizer of a training: clipping, rule, signs that are kept, bounds.
 
 use super::expr::{Scope, expr};
 use crate::hir::constant::ConstEnv;
@@ -14,6 +14,8 @@ struct RuleScope<'a> {
     locals: BTreeMap<LocalId, ValId>,
     /// The parameter.
     param: usize,
+    /// Before the names of streams of random numbers.
+    prefix: &'static str,
 }
 
 impl Scope for RuleScope<'_> {
@@ -34,7 +36,7 @@ impl Scope for RuleScope<'_> {
             panic!("lower: {:?} in an optimizer", e.kind)
         };
         let param = &self.net.params[self.param];
-        let stream = snn_runtime::rng::stream(&format!("{}/{stream}", param.name));
+        let stream = snn_runtime::rng::stream(&format!("{}/{}{stream}", param.name, self.prefix));
         let ty = Ty::tensor(&param.shape);
         self.net.graph.push(Op::Random { gaussian: *gaussian, stream, once: false }, &[], ty)
     }
@@ -90,7 +92,7 @@ fn rule(net: &mut Net, optimizer: &hir::Optimizer, param: &hir::Param, p: usize,
         let slot = net.slots.len() - 1;
         slots.push((slot, *local, net.graph.push(Op::Slot(slot), &[], ty.clone())));
     }
-    let mut scope = RuleScope { net, env, locals: BTreeMap::new(), param: p };
+    let mut scope = RuleScope { net, env, locals: BTreeMap::new(), param: p, prefix: "" };
     scope.bind(optimizer.w, w);
     scope.bind(optimizer.g, g);
     for (_, local, val) in &slots {
@@ -101,7 +103,11 @@ fn rule(net: &mut Net, optimizer: &hir::Optimizer, param: &hir::Param, p: usize,
         scope.bind(*local, val);
     }
     let locals = scope.locals;
-    let new = bounded(&mut net.graph, locals[&optimizer.w], param.bounds);
+    let mut new = locals[&optimizer.w];
+    if let Some(keep) = &param.keep {
+        new = kept(net, keep, p, [w, new], env);
+    }
+    let new = bounded(&mut net.graph, new, param.bounds);
     let name = net.params[p].name.clone();
     for (slot, local, _) in slots {
         let name = format!("{name}/{}", net.slots[slot].name);
@@ -110,6 +116,31 @@ fn rule(net: &mut Net, optimizer: &hir::Optimizer, param: &hir::Param, p: usize,
     }
     let val = full(&mut net.graph, new, w);
     net.outputs.push(Output { name, val, sink: Sink::Param(p) });
+}
+
+/// A new weight after the rule that keeps its sign; `w` and what the optimizer made of it. Where the sign is that of the start, it is a
+/// state: of a weight that starts with 0 the first other one.
+fn kept(net: &mut Net, keep: &hir::Keep, p: usize, [w, new]: [ValId; 2], env: ConstEnv) -> ValId {
+    let mut sign = None;
+    if keep.sign.is_none() {
+        net.slots.push(Slot { name: "keep.sign".into(), param: p, init: 0.0 });
+        let slot = net.slots.len() - 1;
+        let g = &mut net.graph;
+        let ty = g.ty(w).clone();
+        let (known, zero) = (g.push(Op::Slot(slot), &[], ty), g.constant(0.0));
+        let is_new = g.pointwise(Pw::Eq, &[known, zero]);
+        let now = g.pointwise(Pw::Sign, &[w]);
+        let val = g.pointwise(Pw::Select, &[is_new, now, known]);
+        let name = format!("{}/keep.sign", net.params[p].name);
+        net.outputs.push(Output { name, val, sink: Sink::Slot(slot) });
+        sign = Some(val);
+    }
+    let mut scope = RuleScope { net, env, locals: BTreeMap::new(), param: p, prefix: "keep." };
+    scope.bind(keep.w, new);
+    if let Some(sign) = sign {
+        scope.bind(keep.p, sign);
+    }
+    expr(&mut scope, &keep.value)
 }
 
 /// The nearest value within the bounds.

@@ -31,7 +31,7 @@ pub(super) const LINE_WORDS: [&str; 21] = [
 ];
 
 /// Words of settings and clauses: not units, and not misspelled statements.
-const OTHER_WORDS: [&str; 25] = [
+const OTHER_WORDS: [&str; 26] = [
     "steps",
     "dt",
     "batch",
@@ -42,6 +42,7 @@ const OTHER_WORDS: [&str; 25] = [
     "loss",
     "clip",
     "early_stop",
+    "augment",
     "metric",
     "record",
     "report",

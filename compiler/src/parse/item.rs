@@ -8,8 +8,8 @@ use super::Builder;
 use super::expr::unescape;
 use super::grammar::Rule;
 use crate::ast::{
-    Backward, Circuit, Data, Expect, Expr, Fn, Init, ItemKind, Job, JobKind, Lambda, Neuron, Optimizer,
-    ParamDecl, Reset, Setting, Surrogate, Test, Use,
+    Backward, Circuit, Data, Expect, Expr, ExprKind, Fn, Ident, Init, ItemKind, Job, JobKind, Lambda, Neuron,
+    Optimizer, ParamDecl, Path, Promise, Reset, Setting, Surrogate, Test, Use,
 };
 use crate::diag::Code;
 use crate::source::Span;
@@ -88,6 +88,7 @@ fn is_mark(rule: Rule) -> bool {
             | kw_into
             | kw_test
             | kw_expect
+            | kw_verify
             | kw_within
             | kw_of
             | kw_input
@@ -250,13 +251,31 @@ impl Builder<'_> {
 
     fn init(&mut self, pair: Pair<Rule>) -> Init {
         let mut parts = Parts::of(pair);
-        Init {
-            name: self.ident(&parts.need()),
-            params: self.params(&mut parts),
-            lets: self.lets(&mut parts),
-            mode: self.ident(&parts.need()),
-            value: self.expr(parts.need()),
-        }
+        let name = self.ident(&parts.need());
+        let (params, lets) = (self.params(&mut parts), self.lets(&mut parts));
+        let (mode, value) = (self.ident(&parts.need()), self.expr(parts.need()));
+        let promises = parts.all(Rule::verify).into_iter().map(|p| self.promise(p, &name)).collect();
+        Init { name, params, lets, mode, value, promises }
+    }
+
+    /// A `verify` of the initializer of that name: what a test with a `draw` would say.
+    fn promise(&mut self, pair: Pair<Rule>, name: &Ident) -> Promise {
+        let span = self.span(&pair);
+        let mut parts = Parts::of(pair);
+        let value = self.expr(parts.need());
+        let within = parts.opt(Rule::expr).map(|p| self.expr(p));
+        let of = parts.opt(Rule::expr).map(|p| self.expr(p));
+        let path = Path { segments: vec![name.clone()], span: name.span };
+        let draw = Job {
+            kind: JobKind::Draw,
+            subject: Expr { kind: ExprKind::Name(path), span: name.span },
+            data: None,
+            duration: parts.opt(Rule::list).map(|p| self.primary(p)),
+            into: parts.opt(Rule::named).map(|p| self.named(p)),
+            settings: Vec::new(),
+            span,
+        };
+        Promise { expect: Expect { value, within, of, span }, draw }
     }
 
     fn optimizer(&mut self, pair: Pair<Rule>) -> Optimizer {

@@ -4,9 +4,9 @@
 use super::{DataFacts, Purpose};
 use crate::hir::alone::{self, Alone};
 use crate::hir::constant::{self, ConstEnv};
-use crate::hir::{self, ExprKind, Job, JobKind, Model, NeuronFact, ParamId, PopId, Record, Unit};
+use crate::hir::{self, ExprKind, Job, JobKind, LocalId, Model, NeuronFact, ParamId, PopId, Record, Unit};
 use crate::interp::{self, Array, Call, Inputs};
-use crate::lower::{self, Activity, Neurons};
+use crate::lower::{self, Activity, Misfit, Neurons, Tensors};
 use crate::source::Span;
 use snn_runtime::abi::SCALARS;
 
@@ -17,9 +17,22 @@ pub fn first_values(
     env: ConstEnv,
     seed: u64,
     activity: Option<&mut dyn Activity>,
-) -> Vec<f32> {
-    let neurons = Measured { model, env, seed };
-    lower::init_values(&model.params[param.idx()], env, seed, activity, &neurons)
+    tensors: &Tensors,
+) -> Result<Vec<f32>, Misfit> {
+    let neurons = Measured { model, env, seed, tensors };
+    lower::init_values(&model.params[param.idx()], env, seed, activity, &neurons, tensors)
+}
+
+/// The value of an expression of first values of a tensor, that may read the neuron that receives; see [`lower::of_first_values`].
+pub fn of_first_values(
+    model: &Model,
+    value: &hir::Expr,
+    tensor: (LocalId, &[usize], &[f32]),
+    env: ConstEnv,
+    seed: u64,
+) -> Vec<f64> {
+    let tensors = &Tensors::new();
+    lower::of_first_values(value, tensor, env, &Measured { model, env, seed, tensors })
 }
 
 /// Measures the neurons of a model.
@@ -30,6 +43,8 @@ pub struct Measured<'a> {
     pub env: ConstEnv,
     /// Of the first values of its parameters.
     pub seed: u64,
+    /// What its parameters read of files.
+    pub tensors: &'a Tensors,
 }
 
 /// Steps of the first and the longest measurement.
@@ -40,6 +55,8 @@ const DECAYED: f64 = 1e-9;
 const CURRENTS: [f64; 4] = [3.0, 5.0, 7.0, 9.0];
 /// Points of the mean of a surrogate's derivative.
 const POINTS: usize = 1000;
+/// Of how many neurons and samples spikes are counted; they are spread evenly over all.
+const COLUMNS: usize = 4096;
 
 impl Neurons for Measured<'_> {
     fn fact(&self, pop: PopId, port: usize, fact: NeuronFact) -> f64 {
@@ -47,9 +64,25 @@ impl Neurons for Measured<'_> {
             NeuronFact::Threshold => -last(&self.membrane(pop, port, &[], self.settle(pop, port))),
             NeuronFact::KernelSum => self.kernel(pop, port).iter().sum(),
             NeuronFact::KernelSquare => self.kernel(pop, port).iter().map(|v| v * v).sum(),
-            NeuronFact::SurrogateMean => self.surrogate_mean(pop, port),
+            NeuronFact::SurrogateMean => {
+                let at = |k: usize| 2.0 * k as f64 / (POINTS - 1) as f64 - 1.0;
+                self.surrogate(pop, port, &(0..POINTS).map(at).collect::<Vec<f64>>())
+            }
+            NeuronFact::SurrogateAtZero => self.surrogate(pop, port, &[0.0]),
             NeuronFact::RateSlope => self.rate_slope(pop, port),
         }
+    }
+
+    fn firing(&self, pop: PopId, port: usize, arriving: &[f64], columns: usize) -> f64 {
+        let alone = self.alone(pop, port, false);
+        let (Some(fired), given) = (alone.fired, arriving.len() / columns.max(1)) else { return 0.0 };
+        let (steps, n) = (self.env.steps.max(1), columns.min(COLUMNS));
+        let drive = |step: usize, k: usize| match given {
+            0 => 0.0,
+            _ => arriving[step.min(given - 1) * columns + k * columns / n.max(1)],
+        };
+        let spikes = self.run(&alone.model, fired, &drive, steps, n.max(1));
+        spikes.iter().sum::<f64>() / spikes.len().max(1) as f64
     }
 }
 
@@ -64,8 +97,9 @@ fn peak(values: &[f64]) -> f64 {
 impl Measured<'_> {
     fn alone(&self, pop: PopId, port: usize, silenced: bool) -> Alone {
         let value = |id: ParamId| {
-            // Parameters of neurons read no neurons.
-            let values = first_values(self.model, id, self.env, self.seed, None);
+            // Parameters of neurons read no neurons. A misfit is said where they get their own values.
+            let values = first_values(self.model, id, self.env, self.seed, None, self.tensors);
+            let values = values.unwrap_or_default();
             values.iter().map(|v| f64::from(*v)).sum::<f64>() / values.len().max(1) as f64
         };
         alone::alone(self.model, pop, port, &value, silenced)
@@ -75,7 +109,7 @@ impl Measured<'_> {
     fn membrane(&self, pop: PopId, port: usize, drive: &[f64], steps: usize) -> Vec<f64> {
         let alone = self.alone(pop, port, true);
         let Some(membrane) = alone.membrane else { return vec![0.0; steps] };
-        self.run(&alone.model, membrane, drive, steps)
+        self.stimulated(&alone.model, membrane, drive, steps)
     }
 
     /// Steps after which a small spike is forgotten; those of a presentation if it never is.
@@ -115,12 +149,12 @@ impl Measured<'_> {
         vec![0.0; steps]
     }
 
-    /// Mean of the surrogate's derivative over [-1, 1].
-    fn surrogate_mean(&self, pop: PopId, port: usize) -> f64 {
+    /// Mean of the surrogate's absolute derivative over some places.
+    fn surrogate(&self, pop: PopId, port: usize, places: &[f64]) -> f64 {
         let Some((x, derivative)) = self.alone(pop, port, true).surrogate else { return 0.0 };
-        let at = |k: usize| 2.0 * k as f64 / (POINTS - 1) as f64 - 1.0;
-        let value = |k| constant::eval_in(&derivative, Some(&self.env), &mut vec![(x, Some(at(k)))]);
-        (0..POINTS).map(|k| value(k).unwrap_or(0.0).abs()).sum::<f64>() / POINTS as f64
+        let value =
+            |place: &f64| constant::eval_in(&derivative, Some(&self.env), &mut vec![(x, Some(*place))]);
+        places.iter().map(|place| value(place).unwrap_or(0.0).abs()).sum::<f64>() / places.len() as f64
     }
 
     /// Spikes a step for each unit of constant input, far above threshold: a line through the rates at some inputs, by least squares.
@@ -132,7 +166,7 @@ impl Measured<'_> {
         let Some(fired) = alone.fired else { return 0.0 };
         let steps = STEPS[0] * 4;
         let rate = |times: f64| {
-            let spikes = self.run(&alone.model, fired.clone(), &vec![times * least; steps], steps);
+            let spikes = self.stimulated(&alone.model, fired.clone(), &vec![times * least; steps], steps);
             spikes[steps / 4..].iter().sum::<f64>() / (steps - steps / 4) as f64
         };
         let n = CURRENTS.len() as f64;
@@ -142,8 +176,20 @@ impl Measured<'_> {
         along / CURRENTS.iter().map(|x| (x - mean_x) * (x - mean_x)).sum::<f64>() / least
     }
 
-    /// A value of a neuron over the steps.
-    fn run(&self, model: &Model, value: ExprKind, drive: &[f64], steps: usize) -> Vec<f64> {
+    /// A value of a neuron over the steps; `drive` is what arrives, 0 after its end.
+    fn stimulated(&self, model: &Model, value: ExprKind, drive: &[f64], steps: usize) -> Vec<f64> {
+        self.run(model, value, &|step, _| drive.get(step).copied().unwrap_or(0.0), steps, 1)
+    }
+
+    /// A value of a neuron over the steps, in each of them for each column of what arrives (step, column).
+    fn run(
+        &self,
+        model: &Model,
+        value: ExprKind,
+        drive: &dyn Fn(usize, usize) -> f64,
+        steps: usize,
+        columns: usize,
+    ) -> Vec<f64> {
         let value = hir::Expr { kind: value, unit: Unit::NONE, shape: vec![1], span: Span::NONE };
         let job = Job {
             kind: JobKind::Simulate,
@@ -151,7 +197,7 @@ impl Measured<'_> {
             data: None,
             steps,
             dt: self.env.dt,
-            batch: 1,
+            batch: columns,
             seed: self.seed,
             drives: Vec::new(),
             loss: None,
@@ -161,16 +207,21 @@ impl Measured<'_> {
             reports: Vec::new(),
             span: Span::NONE,
         };
-        let staged = super::net(model, &job, Purpose::Simulate, 1, DataFacts::default(), true);
+        let staged = super::net(model, &job, Purpose::Simulate, columns, DataFacts::default(), true);
         let net = staged.expect("a simulation needs no primitive").net;
+        let rows = net.shards * net.shard_batch;
         let inputs: Vec<Array<f64>> = net
             .inputs
             .iter()
             .map(|input| {
-                let mut values = Array::filled(&input.ty, steps, net.shards * net.shard_batch, 1.0);
+                let mut values = Array::filled(&input.ty, steps, rows, 1.0);
                 if input.name == alone::DRIVE {
-                    let drive = drive.iter().copied().chain(std::iter::repeat(0.0));
-                    values.data.iter_mut().zip(drive).for_each(|(to, from)| *to = from);
+                    for step in 0..steps {
+                        for column in 0..rows {
+                            let at = values.at(step, column, 0);
+                            values.data[at] = if column < columns { drive(step, column) } else { 0.0 };
+                        }
+                    }
                 }
                 values
             })
@@ -178,7 +229,7 @@ impl Measured<'_> {
         let call = Call { key: snn_runtime::rng::key(self.seed, 4, 0), scalars: [1.0; SCALARS] };
         let results = interp::run(&net, &Inputs { inputs: &inputs, params: &[], slots: &[] }, &call);
         let found = results.output(&net, "record value").expect("it is recorded");
-        (0..steps).map(|step| found.get(step, 0, 0)).collect()
+        (0..steps * columns).map(|k| found.get(k / columns, k % columns, 0)).collect()
     }
 }
 
@@ -203,9 +254,9 @@ mod tests {
         let model = &checked.program.models[0];
         let env = ConstEnv { dt: 1e-3, steps: 20 };
         let named = model.params.iter().enumerate();
-        let named = named
-            .map(|(k, param)| (param.name.clone(), first_values(model, ParamId(k as u32), env, seed, None)));
-        named.collect()
+        let none = Tensors::new();
+        let values = |k: usize| first_values(model, ParamId(k as u32), env, seed, None, &none);
+        named.map(|(k, param)| (param.name.clone(), values(k).expect("reads no file"))).collect()
     }
 
     const INITS: [&str; 5] = [

@@ -3,7 +3,8 @@
 use super::layout::{Layout, Place};
 use super::nest::Domain;
 use super::{Scheduler, copy, zero};
-use crate::loops::{Access, Stmt};
+use crate::loops::{Access, Instr, Stmt};
+use crate::step::ops::Fold;
 use crate::step::{Node, Op, ValId};
 
 /// The statements of a value of a net that is neither fused nor a reduction nor a scan.
@@ -30,6 +31,14 @@ pub(super) fn statement(s: &mut Scheduler, val: ValId, body: &mut Vec<Stmt>) {
         Op::MatMul { .. } | Op::Slide { .. } | Op::Repeat { .. } | Op::SumBlocks { .. } => {
             let domain = Domain::flat(l.rows(&node.ty, true), node.ty.width());
             body.push(of_rows(l, node, &args, &dst, &domain));
+        }
+        Op::Rows { .. } | Op::SumRows => {
+            let domain = Domain::flat(1, node.ty.width());
+            body.push(of_rows(l, node, &args, &dst, &domain));
+        }
+        Op::Arrange => {
+            let [src, keys, dst] = [&args[0], &args[1], &dst].map(|p| Access { col: 1, ..l.block(p, 0) });
+            body.push(Stmt::Arrange { width: node.ty.width(), src, keys, dst });
         }
         Op::Random { .. } => {
             let domain = Domain::of(&node.ty, l);
@@ -74,6 +83,19 @@ pub(super) fn of_rows(l: &Layout, node: &Node, args: &[Place], dst: &Place, doma
         }
         Op::SumBlocks { times } => {
             Stmt::SumBlocks { rows, width, times: *times, src: src(&args[0]), dst: to }
+        }
+        Op::Rows { times } => {
+            let column = |p: &Place| Access { col: 1, ..l.block(p, 0) };
+            let width = args[0].width();
+            let body =
+                vec![Instr::Load(column(&args[0])), Instr::Store(Access { row: width, ..column(dst) }, 0)];
+            Stmt::Nest { rows: *times, width, body }
+        }
+        Op::SumRows => {
+            let column = |p: &Place| Access { col: 1, ..l.block(p, 0) };
+            let (rows, width) = (args[0].ty.shape[0], dst.width());
+            let src = Access { row: width, ..column(&args[0]) };
+            Stmt::FoldRows { fold: Fold::Sum, rows, width, src, dst: column(dst) }
         }
         Op::Random { gaussian, stream, .. } => {
             let (gaussian, stream, batch) = (*gaussian, *stream, node.ty.batch);

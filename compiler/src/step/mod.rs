@@ -116,6 +116,10 @@ pub enum Slide {
     Max,
     /// An image and a result: each element of the result goes to the first of the largest ones, for ascending windows.
     MaxToImage,
+    /// An image with a circular border around it (windows as [`Windows::border`] makes them).
+    Border,
+    /// Of an image with its border what goes back to the image: the sum for ascending places.
+    BorderToImage,
 }
 
 impl Slide {
@@ -129,21 +133,33 @@ impl Slide {
             Slide::MeanToImage => "avg_pool_to_image",
             Slide::Max => "max_pool",
             Slide::MaxToImage => "max_pool_to_image",
+            Slide::Border => "border",
+            Slide::BorderToImage => "border_to_image",
         }
     }
 
     /// Number of operands.
     pub fn arity(self) -> usize {
-        if matches!(self, Slide::Mean | Slide::MeanToImage | Slide::Max) { 1 } else { 2 }
+        match self {
+            Slide::Mean | Slide::MeanToImage | Slide::Max | Slide::Border | Slide::BorderToImage => 1,
+            Slide::Conv | Slide::ConvToImage | Slide::ConvToWeights | Slide::MaxToImage => 2,
+        }
     }
 
     /// Index axes of the result for given windows.
     pub fn shape(self, over: &Windows) -> Vec<usize> {
         match self {
-            Slide::Conv | Slide::Mean | Slide::Max => vec![over.width_out()],
-            Slide::ConvToImage | Slide::MeanToImage | Slide::MaxToImage => vec![over.width_in()],
+            Slide::Conv | Slide::Mean | Slide::Max | Slide::Border => vec![over.width_out()],
+            Slide::ConvToImage | Slide::MeanToImage | Slide::MaxToImage | Slide::BorderToImage => {
+                vec![over.width_in()]
+            }
             Slide::ConvToWeights => weights(over),
         }
+    }
+
+    /// Whether it can be done over these windows.
+    pub fn fits(self, over: &Windows) -> bool {
+        if matches!(self, Slide::Border | Slide::BorderToImage) { over.is_border() } else { over.is_valid() }
     }
 
     /// Index axes of the operands for given windows.
@@ -153,8 +169,8 @@ impl Slide {
             Slide::Conv => vec![image, weights(over)],
             Slide::ConvToImage => vec![result, weights(over)],
             Slide::ConvToWeights | Slide::MaxToImage => vec![image, result],
-            Slide::Mean | Slide::Max => vec![image],
-            Slide::MeanToImage => vec![result],
+            Slide::Mean | Slide::Max | Slide::Border => vec![image],
+            Slide::MeanToImage | Slide::BorderToImage => vec![result],
         }
     }
 }
@@ -231,6 +247,16 @@ pub enum Op {
         /// How many neighbours.
         times: usize,
     },
+    /// `[n]` to `[times, n]`: the same in each row. No time and no samples: a factor for each column of weights.
+    Rows {
+        /// How many rows.
+        times: usize,
+    },
+    /// `[m, n]` to `[n]`: the sum of the rows, ascending (adjoint of `Rows`).
+    SumRows,
+    /// Two tensors without time and samples: where the second has its k-th smallest element the k-th smallest of the first; equal ones count in
+    /// their order. No gradient. Net IR only.
+    Arrange,
     /// Uniform in [0, 1) or standard normal, one for each element of the type.
     Random {
         /// Normal.
@@ -365,6 +391,23 @@ pub struct StepFn {
     pub outputs: Vec<(String, ValId)>,
 }
 
+impl StepFn {
+    /// Which values change from step to step: those made of anything that does. (A state whose `next` is itself counts as one.)
+    pub fn varying(&self) -> Vec<bool> {
+        let mut varies: Vec<bool> = Vec::with_capacity(self.graph.nodes.len());
+        for node in &self.graph.nodes {
+            varies.push(match node.op {
+                Op::Random { once, .. } => !once,
+                Op::Prev(_) | Op::StepIndex => true,
+                Op::Input(k) => self.inputs[k].ty.time,
+                Op::Fold { axes, .. } if axes.time => false,
+                _ => node.args.iter().any(|a| varies[a.idx()]),
+            });
+        }
+        varies
+    }
+}
+
 impl Graph {
     /// Adds a node whose type is known.
     pub fn push(&mut self, op: Op, args: &[ValId], ty: Ty) -> ValId {
@@ -391,7 +434,7 @@ impl Graph {
     }
 
     /// All values in order.
-    pub fn vals(&self) -> impl Iterator<Item = ValId> + use<> {
+    pub fn vals(&self) -> impl DoubleEndedIterator<Item = ValId> + use<> {
         (0..self.nodes.len() as u32).map(ValId)
     }
 

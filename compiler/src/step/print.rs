@@ -190,7 +190,9 @@ impl GraphText<'_> {
             Op::MatMul { transposed: true } => " [transposed]".to_string(),
             Op::Slide { over, .. } => format!(" [{}]", windows(over)),
             Op::Delay { steps } => format!(" [{steps} steps]"),
-            Op::Repeat { times } | Op::SumBlocks { times } => format!(" [{times} times]"),
+            Op::Repeat { times } | Op::SumBlocks { times } | Op::Rows { times } => {
+                format!(" [{times} times]")
+            }
             Op::Random { stream, once, .. } => {
                 format!(" [stream {stream:016x}{}]", if *once { ", each presentation" } else { "" })
             }
@@ -224,6 +226,9 @@ fn word(op: &Op) -> String {
         Op::AtLast => "at_last".into(),
         Op::Repeat { .. } => "repeat".into(),
         Op::SumBlocks { .. } => "sum_blocks".into(),
+        Op::Rows { .. } => "rows".into(),
+        Op::SumRows => "sum_rows".into(),
+        Op::Arrange => "arrange".into(),
         Op::Random { gaussian: true, .. } => "gaussian".into(),
         Op::Random { gaussian: false, .. } => "uniform".into(),
         Op::Iota(axis) => format!("iota {axis}"),

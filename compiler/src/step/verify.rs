@@ -137,6 +137,7 @@ fn allowed(node: &Node, place: &Place) -> Result<(), String> {
     let kind = place.kind;
     let allowed = match &node.op {
         Op::Slot(_) | Op::Delay { .. } | Op::Last | Op::AtLast => kind == Kind::Net,
+        Op::Arrange => kind == Kind::Net && !node.ty.time && !node.ty.batch,
         op if op.is_weight_gradient() => kind == Kind::Net,
         Op::Scan(_) | Op::ScanOut(_) => kind == Kind::Net,
         Op::Param(_) => matches!(kind, Kind::Step | Kind::Net),
@@ -159,7 +160,7 @@ fn allowed(node: &Node, place: &Place) -> Result<(), String> {
 fn node(graph: &Graph, node: &Node, args: &[&Ty], place: &Place) -> Result<(), String> {
     let arity = match &node.op {
         Op::Pointwise(op) => op.info().arity,
-        Op::MatMul { .. } | Op::Outer | Op::Straight | Op::GradScale => 2,
+        Op::MatMul { .. } | Op::Outer | Op::Straight | Op::GradScale | Op::Arrange => 2,
         Op::Slide { slide, .. } => slide.arity(),
         Op::Const(_) | Op::Scalar(_) | Op::StepIndex | Op::Param(_) | Op::Slot(_) | Op::Input(_) => 0,
         Op::Prev(_) | Op::Random { .. } | Op::Iota(_) => 0,
@@ -210,6 +211,7 @@ fn expected(graph: &Graph, node: &Node, args: &[&Ty], place: &Place) -> Result<T
             Ty { time: false, ..folded(&Ty { time: true, ..args[0].clone() }, *axes)? }
         }
         Op::Slide { slide, over } => slid(*slide, over, args)?,
+        Op::Arrange if args[0] != args[1] => return Err(format!("arranges {} as {}", args[0], args[1])),
         Op::Fold { axes, .. } => folded(args[0], *axes)?,
         Op::Last => Ty { time: false, ..with_time(args[0], true)? },
         Op::AtLast => Ty { time: true, ..with_time(args[0], false)? },
@@ -217,6 +219,14 @@ fn expected(graph: &Graph, node: &Node, args: &[&Ty], place: &Place) -> Result<T
         Op::SumBlocks { times } => match flat(args[0])? {
             n if *times > 0 && n % times == 0 => Ty { shape: vec![n / times], ..args[0].clone() },
             n => return Err(format!("sums {times} neighbours of {n}")),
+        },
+        Op::Rows { times } => match (args[0].shape.as_slice(), args[0].time || args[0].batch) {
+            ([n], false) => Ty::tensor(&[*times, *n]),
+            _ => return Err(format!("makes rows of {}", args[0])),
+        },
+        Op::SumRows => match (args[0].shape.as_slice(), args[0].time || args[0].batch) {
+            ([_, n], false) => Ty::tensor(&[*n]),
+            _ => return Err(format!("sums the rows of {}", args[0])),
         },
         Op::Scan(scan) => index(index(place.scans, *scan, "scan")?, 0, "result of the scan")?.clone(),
         Op::ScanOut(out) => match graph.node(node.args[0]).op {
@@ -240,7 +250,7 @@ fn matmul(x: &Ty, w: &Ty, transposed: bool) -> Result<Ty, String> {
 }
 
 fn slid(slide: Slide, over: &Windows, args: &[&Ty]) -> Result<Ty, String> {
-    if !over.is_valid() {
+    if !slide.fits(over) {
         return Err(format!("slides over {over:?}"));
     }
     let mut ty = Ty::tensor(&slide.shape(over));

@@ -1,8 +1,11 @@
-//! Batches: gathers samples of a data set into what a program reads. Checks once that data and program fit together.
+//! Batches: gathers samples of a data set into what a program reads, changed at random where a training asks for it. Checks once that
+//! data and program fit together.
 
+use super::augment::Pass;
 use super::{Dataset, Target};
 use crate::engine::{self, Given, INPUT};
 use crate::error::{Result, RuntimeError};
+use crate::kernels::bits::{self, words};
 use crate::program::{BufferInfo, Program};
 
 /// Gathers batches; its buffers are allocated once.
@@ -12,6 +15,9 @@ pub struct Batcher<'a> {
     target: Option<(usize, usize)>,
     order: Vec<u32>,
     y: Vec<f32>,
+    /// What happens to samples in this epoch, and the changed samples, as the data keep them.
+    pass: Option<Pass>,
+    x: Vec<f32>,
 }
 
 impl<'a> Batcher<'a> {
@@ -21,13 +27,23 @@ impl<'a> Batcher<'a> {
         let target = target_size(program);
         let batch = program.plan.batch();
         let y = target.map_or(0, |(steps, width)| batch * steps * width);
-        Ok(Batcher { data, target, order: Vec::with_capacity(batch), y: Vec::with_capacity(y) })
+        let (order, y) = (Vec::with_capacity(batch), Vec::with_capacity(y));
+        Ok(Batcher { data, target, order, y, pass: None, x: Vec::new() })
+    }
+
+    /// From now on samples are changed by `pass`, without one they are as they are.
+    pub fn change(&mut self, pass: Option<Pass>) {
+        self.pass = pass;
     }
 
     /// Gathers the samples with these indices.
     pub fn fill(&mut self, indices: &[u32]) {
         self.order.clear();
         self.order.extend_from_slice(indices);
+        self.x.clear();
+        if let Some(pass) = &self.pass {
+            indices.iter().for_each(|&idx| changed(self.data, pass, idx, &mut self.x));
+        }
         self.y.clear();
         let Some((steps, width)) = self.target else { return };
         match &self.data.target {
@@ -47,12 +63,29 @@ impl<'a> Batcher<'a> {
         }
     }
 
-    /// What was gathered last, for [`crate::engine::Engine::run`]. Samples are only named: the engine fetches them.
+    /// What was gathered last, for [`crate::engine::Engine::run`]. Samples that nothing changed are only named: the engine fetches them.
     pub fn inputs(&self) -> [(&str, Given<'_>); 2] {
-        [
-            (INPUT, Given { values: &self.data.x, bits: self.data.bits, order: Some(&self.order) }),
-            ("target", (&self.y).into()),
-        ]
+        let bits = self.data.bits;
+        let x = match &self.pass {
+            None => Given { values: &self.data.x, bits, order: Some(&self.order) },
+            Some(_) => Given { values: &self.x, bits, order: None },
+        };
+        [(INPUT, x), ("target", (&self.y).into())]
+    }
+}
+
+/// Appends a sample, changed, as the data keep it.
+fn changed(data: &Dataset, pass: &Pass, idx: u32, to: &mut Vec<f32>) {
+    let mut values = data.sample(idx as usize).into_owned();
+    pass.apply(idx, &mut values);
+    if !data.bits {
+        to.extend_from_slice(&values);
+        return;
+    }
+    let (width, start) = (data.width(), to.len());
+    to.resize(start + values.len() / width * 2 * words(width), 0.0);
+    for (values, bits) in values.chunks(width).zip(to[start..].chunks_mut(2 * words(width))) {
+        bits::pack(values, bits);
     }
 }
 
@@ -143,6 +176,36 @@ mod tests {
             assert_eq!((x.values, x.order), (&data.x[..], Some(&[1, 0][..])));
             assert_eq!(y.values, [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
         }
+    }
+
+    #[test]
+    fn samples_are_changed_if_asked_and_spikes_stay_bits() {
+        use crate::data::augment::{Augment, Change};
+        let augment = Augment { size: [1, 4], changes: vec![Change::Roll { most: 1 }, Change::Flip] };
+        let pass = augment.of_epoch(0, 2);
+        let program = fixture::logistic::<4, 3, 2>(2);
+        let data = data(4, classes(3));
+        let mut batcher = Batcher::new(&data, &program).unwrap();
+        batcher.change(Some(pass.clone()));
+        batcher.fill(&[2, 0]);
+        let mut expected = [&data.x[8..], &data.x[..4]].concat();
+        expected.chunks_mut(4).zip([2, 0]).for_each(|(sample, idx)| pass.apply(idx, sample));
+        let x = batcher.inputs()[0].1;
+        assert_eq!((x.values, x.order), (&expected[..], None));
+        batcher.change(None);
+        batcher.fill(&[2, 0]);
+        assert_eq!(batcher.inputs()[0].1.values, data.x);
+
+        let rows: Vec<f32> = (0..70).map(|k| f32::from(k % 3 == 0)).collect();
+        let target = || Target::Values { y: vec![0.0], width: 1 };
+        let plain = Dataset::new("d", rows.clone(), 1, vec![2, 35], target()).unwrap().streamed().unwrap();
+        let packed = plain.clone().packed();
+        let pass = Augment { size: [5, 7], changes: vec![Change::Crop { padding: 2 }] }.of_epoch(1, 0);
+        let (mut bits, mut values) = (Vec::new(), Vec::new());
+        changed(&packed, &pass, 0, &mut bits);
+        changed(&plain, &pass, 0, &mut values);
+        let again = Dataset { x: bits, ..packed };
+        assert!(again.bits && again.sample(0)[..] == values && values != rows);
     }
 
     #[test]

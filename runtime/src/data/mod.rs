@@ -1,5 +1,6 @@
 //! Data sets in memory and the files they come from. Holds no training: who reads a [`Dataset`] picks its samples.
 
+pub mod augment;
 pub mod batch;
 pub mod csv;
 pub mod digits;

@@ -1,6 +1,6 @@
-//! Random inputs with random labels: work to measure, nothing to learn.
+//! Random inputs, with random labels if asked for: work to measure, or samples for models that draw what they learn from.
 
-use super::{Dataset, classes};
+use super::{Dataset, Target, classes};
 use crate::error::{Result, RuntimeError};
 use crate::kernels::bits::{self, words};
 use crate::rng;
@@ -9,7 +9,7 @@ use crate::rng;
 const INPUTS: u64 = 0x401;
 const LABELS: u64 = 0x402;
 
-/// `[samples, inputs, classes]`. With steps: spikes (0 or 1) with probability `rate` at every input and step, shape
+/// `[samples, inputs, classes]`; of no classes there are no labels. With steps: spikes (0 or 1) with probability `rate` at every input and step, shape
 /// `[steps, inputs]`; without: numbers uniform in [0, 1). With steps and `stream` they are a stream of bits from the start: numbers
 /// would take 32 times the memory. E0908 if there is no memory for them.
 pub fn make(
@@ -44,19 +44,24 @@ pub fn make(
             bits::pack(step, &mut x[start..]);
         }
     }
-    let mut draws = vec![0.0; samples];
-    rng::uniform_row(&mut draws, rng::key(seed, LABELS, 0), 0, 0, 0);
-    // The last class is always there, so that the number of classes is what was asked for.
-    let label = |(at, &u): (usize, &f32)| {
-        if at == 0 { n_classes as i64 - 1 } else { (f64::from(u) * n_classes as f64) as i64 }
-    };
-    let target = classes(draws.iter().enumerate().map(label), "std.data.noise")?;
+    let target = if n_classes > 0 { labels(samples, n_classes, seed)? } else { Target::None };
     if stream {
         let (name, shape) = ("noise".to_string(), vec![inputs]);
         return Ok(Dataset { name, x, samples, steps, shape, target, spikes: true, bits: true });
     }
     let shape = steps.into_iter().chain([inputs]).collect();
     Dataset::new("noise", x, samples, shape, target)
+}
+
+/// A random class for each sample.
+fn labels(samples: usize, n_classes: usize, seed: u64) -> Result<Target> {
+    let mut draws = vec![0.0; samples];
+    rng::uniform_row(&mut draws, rng::key(seed, LABELS, 0), 0, 0, 0);
+    // The last class is always there, so that the number of classes is what was asked for.
+    let label = |(at, &u): (usize, &f32)| {
+        if at == 0 { n_classes as i64 - 1 } else { (f64::from(u) * n_classes as f64) as i64 }
+    };
+    classes(draws.iter().enumerate().map(label), "std.data.noise")
 }
 
 #[cfg(test)]
@@ -71,6 +76,8 @@ mod tests {
         assert!((rate - 0.1).abs() < 0.01 && noise.x.iter().all(|&v| v == 0.0 || v == 1.0), "{rate}");
         assert_eq!(noise, make([50, 40, 7], Some(20), 0.1, 3, false).unwrap());
         assert_eq!(noise.streamed().unwrap().packed(), make([50, 40, 7], Some(20), 0.1, 3, true).unwrap());
+        let target = make([50, 40, 0], Some(20), 0.1, 3, true).unwrap().target;
+        assert_eq!(target, Target::None);
         let still = make([50, 40, 7], None, 0.1, 3, false).unwrap();
         assert_eq!(still.shape, [40]);
         assert!(still.x.iter().any(|&v| v > 0.5 && v < 1.0));

@@ -21,7 +21,7 @@ const SOURCES: &[(&str, &[&str], &[&str])] = &[
     ("npy", &["x"], &["y", "scale", "split", "seed"]),
     ("npz", &["file", "x"], &["y", "scale", "split", "seed"]),
     ("csv", &["file", "label"], &["scale", "split", "seed"]),
-    ("noise", &["inputs", "samples", "classes"], &["steps", "rate", "scale", "split", "seed"]),
+    ("noise", &["inputs", "samples"], &["classes", "steps", "rate", "scale", "split", "seed"]),
 ];
 
 /// Reads the data of `std.data.<source>(args)` and splits them into those that train and those that test.
@@ -205,7 +205,8 @@ impl<'a> Args<'a> {
                 .wrong(format!("`rate` is {rate}"))
                 .help("a probability of a spike in a step, 0 … 1"));
         }
-        let sizes = [self.count("samples", 1.0)?, self.count("inputs", 1.0)?, self.count("classes", 2.0)?];
+        let classes = self.get("classes").map_or(Ok(0), |_| self.count("classes", 2.0))?;
+        let sizes = [self.count("samples", 1.0)?, self.count("inputs", 1.0)?, classes];
         noise::make(sizes, steps, rate as f32, seed, stream)
     }
 

@@ -3,7 +3,9 @@
 //! All are `extern "C"`, allocate nothing that lasts, and never unwind. Pointers come from the memory plan: the caller
 //! promises that they cover what the sizes and strides say and that an output overlaps nothing else.
 
+pub mod arrange;
 pub mod bits;
+pub mod border;
 pub mod conv;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod direct;
@@ -58,7 +60,9 @@ pub fn symbols(strict: bool) -> Vec<(&'static str, *const u8)> {
     let conv: conv::ConvFn = if strict { conv::snn_conv_strict } else { conv::snn_conv_fast };
     vec![
         ("snn_conv", conv as *const u8),
+        ("snn_arrange", arrange::snn_arrange as arrange::ArrangeFn as *const u8),
         ("snn_pool", pool::snn_pool as pool::PoolFn as *const u8),
+        ("snn_border", border::snn_border as border::BorderFn as *const u8),
         ("snn_matmul", matmul as *const u8),
         ("snn_matmul_tiled", of_tiles as *const u8),
         ("snn_matmul_spikes", of_spikes as *const u8),

@@ -11,6 +11,7 @@
 pub mod checkpoint;
 pub mod evaluate;
 pub mod metrics;
+pub mod tensors;
 pub mod trainer;
 
 #[cfg(test)]

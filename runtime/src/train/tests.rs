@@ -8,6 +8,7 @@ use super::checkpoint;
 use super::evaluate::{PopulationInfo, evaluate};
 use super::trainer::{Diverged, Epoch, Observer, Outcome, Progress, Settings, Trainer};
 use crate::abi::Scalar;
+use crate::data::augment::{Augment, Change};
 use crate::data::source::{self, ArgValue};
 use crate::data::{Dataset, Target};
 use crate::engine::{Engine, SectionTimes, Weights};
@@ -21,7 +22,7 @@ fn digits() -> (Dataset, Dataset) {
 }
 
 fn settings(epochs: usize) -> Settings {
-    Settings { model: "Digits".into(), seed: 7, epochs, early_stop: None, checkpoint: None }
+    Settings { model: "Digits".into(), seed: 7, epochs, early_stop: None, checkpoint: None, augment: None }
 }
 
 fn engine(program: Program, threads: usize) -> Engine {
@@ -165,6 +166,33 @@ fn a_resumed_training_is_the_same_training() {
     let (outcome, weights, none, _) = Run { resume: true, ..with_checkpoint() }.go();
     assert_eq!((bits(&weights), none.len()), (bits(&expected), 0));
     assert_eq!(outcome, Outcome::Done { loss: whole[4].loss, accuracy: whole[4].accuracy, epochs: 5 });
+}
+
+#[test]
+fn augmentation_is_of_trainings_only_and_the_same_with_more_threads_and_after_a_resumption() {
+    let changes = vec![Change::Crop { padding: 1 }, Change::Cutout { size: 2 }];
+    let augment = Augment { size: [8, 8], changes };
+    let run = |threads, augment| {
+        let mut run = Run { threads, validate: true, ..Run::new(4) };
+        run.settings.augment = augment;
+        run
+    };
+    let (_, plain, as_is, _) = run(1, None).go();
+    let (_, expected, whole, _) = run(1, Some(augment.clone())).go();
+    assert_ne!(bits(&plain), bits(&expected));
+    assert_ne!(as_is[0].loss.to_bits(), whole[0].loss.to_bits());
+    assert!(whole[3].test_loss.unwrap() < whole[3].loss, "shifted digits are harder: {whole:?}");
+
+    let dir = Scratch::new();
+    let path = dir.path().join("c.safetensors");
+    let with_checkpoint = || {
+        let mut run = run(2, Some(augment.clone()));
+        run.settings.checkpoint = Some(path.clone());
+        run
+    };
+    Run { interrupt_at: Some((3, 2)), ..with_checkpoint() }.go();
+    let (_, weights, rest, _) = Run { resume: true, ..with_checkpoint() }.go();
+    assert_eq!((bits(&weights), rest.len()), (bits(&expected), 2));
 }
 
 #[test]

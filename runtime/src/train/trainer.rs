@@ -14,6 +14,7 @@ use super::evaluate::evaluate;
 use super::metrics::Metrics;
 use crate::abi::{SCALARS, Scalar};
 use crate::data::Dataset;
+use crate::data::augment::Augment;
 use crate::data::batch::{self, Batcher};
 use crate::engine::{Call, Engine, SectionTimes, Weights};
 use crate::error::Result;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub early_stop: Option<(usize, f64)>,
     /// Where the checkpoint goes, after every epoch.
     pub checkpoint: Option<PathBuf>,
+    /// What happens to samples that are trained on; nothing happens to the test part.
+    pub augment: Option<Augment>,
 }
 
 /// What an epoch brought.
@@ -165,6 +168,8 @@ impl Trainer<'_> {
         let size = self.engine.batch();
         let total = order.len().div_ceil(size);
         let mut metrics = Metrics::new(self.engine, &[]);
+        batcher
+            .change(self.settings.augment.as_ref().map(|a| a.of_epoch(self.settings.seed, progress.epoch)));
         for (number, samples) in order.chunks(size).enumerate() {
             if self.stop.load(Ordering::Relaxed) {
                 return Step::Interrupted;

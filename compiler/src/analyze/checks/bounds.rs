@@ -6,24 +6,16 @@
 use super::super::support;
 use crate::diag::{Code, Diagnostics};
 use crate::hir::unit::quantity;
-use crate::hir::{Model, Param, Polarity, Source};
+use crate::hir::{Model, Param, Projection};
 
 pub(super) fn check(model: &Model, diags: &mut Diagnostics) {
     for (at, param) in model.params.iter().enumerate() {
-        // Their bounds come from the kind of the population, and their signs have a message of their own (E0701, E0702).
-        if !has_declared_sign(model, at) {
+        // Of projections bounds are signs, and these have messages of their own (E0701, E0702, `analyze/sign`).
+        let is_weight = |p: &Projection| p.weight.is_some_and(|weight| weight.idx() == at);
+        if !model.projections.iter().any(is_weight) {
             check_param(param, diags);
         }
     }
-}
-
-/// Whether it is the weight of a projection from an excitatory or inhibitory population.
-fn has_declared_sign(model: &Model, param: usize) -> bool {
-    model.projections.iter().any(|projection| {
-        let Source::Population(from) = projection.source else { return false };
-        let polarity = model.populations.get(from.idx()).map(|p| p.polarity);
-        projection.weight.is_some_and(|weight| weight.idx() == param) && polarity != Some(Polarity::Mixed)
-    })
 }
 
 fn check_param(param: &Param, diags: &mut Diagnostics) {

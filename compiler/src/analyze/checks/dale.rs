@@ -10,6 +10,7 @@ use super::super::support::{self, Env};
 use crate::diag::{Code, Diagnostics};
 use crate::hir::{Bounds, Expr, ExprKind, Model, Param, ParamId, Polarity, PopId, TraceRef};
 use crate::source::Span;
+use crate::step::Slide;
 use crate::step::ops::Pw;
 use std::collections::BTreeSet;
 
@@ -126,6 +127,7 @@ fn sender(expr: &Expr) -> Option<PopId> {
         ExprKind::Repeat(value)
         | ExprKind::Detach(value)
         | ExprKind::GradScale(value, _)
+        | ExprKind::Slide { slide: Slide::Border, value, .. }
         | ExprKind::Delayed { value, .. } => sender(value),
         _ => None,
     }

@@ -26,7 +26,13 @@ const SOURCES: &[Source] = &[
     Source {
         name: "noise",
         strings: &[],
-        numbers: &[("inputs", true), ("samples", true), ("classes", true), ("steps", false), ("rate", false)],
+        numbers: &[
+            ("inputs", true),
+            ("samples", true),
+            ("classes", false),
+            ("steps", false),
+            ("rate", false),
+        ],
     },
 ];
 

@@ -37,7 +37,7 @@ pub(super) fn compare<'a>(
             (left, compare, right)
         }
         _ => {
-            let (compare, a, b) = comparison(cx, &expect.value)?;
+            let (compare, a, b) = comparison(cx, expect)?;
             let (left, right) = (side(cx, a), side(cx, b));
             let (left, right) = (left?, right?);
             common(cx, &left, &right, b)?;
@@ -48,9 +48,12 @@ pub(super) fn compare<'a>(
     Some(Expect { left: left.measure, compare, right: right.measure, span: expect.span })
 }
 
-fn comparison<'a>(cx: &mut Cx<'a>, expr: &'a ast::Expr) -> Option<(Compare, &'a ast::Expr, &'a ast::Expr)> {
-    let ExprKind::Binary(op, a, b) = &expr.kind else {
-        return not_a_comparison(cx, expr);
+fn comparison<'a>(
+    cx: &mut Cx<'a>,
+    expect: &'a ast::Expect,
+) -> Option<(Compare, &'a ast::Expr, &'a ast::Expr)> {
+    let ExprKind::Binary(op, a, b) = &expect.value.kind else {
+        return not_a_comparison(cx, expect);
     };
     let compare = match op {
         BinaryOp::Eq => Compare::Eq,
@@ -59,15 +62,20 @@ fn comparison<'a>(cx: &mut Cx<'a>, expr: &'a ast::Expr) -> Option<(Compare, &'a 
         BinaryOp::Le => Compare::Le,
         BinaryOp::Gt => Compare::Gt,
         BinaryOp::Ge => Compare::Ge,
-        _ => return not_a_comparison(cx, expr),
+        _ => return not_a_comparison(cx, expect),
     };
     Some((compare, a, b))
 }
 
-fn not_a_comparison<T>(cx: &mut Cx, expr: &ast::Expr) -> Option<T> {
-    cx.report(Code::E0301, expr.span, "`expect` takes a comparison")
+fn not_a_comparison<T>(cx: &mut Cx, expect: &ast::Expect) -> Option<T> {
+    let is_promise = cx.text(expect.span).starts_with("verify");
+    let (word, help) = match is_promise {
+        true => ("verify", "write `verify variance(w) within 5 % of 1 / fan_in` or `verify min(w) >= 0`"),
+        false => ("expect", "write `expect rate within 1 % of 20 Hz`, `expect count == 3` or `expect v < 1`"),
+    };
+    cx.report(Code::E0301, expect.value.span, format!("`{word}` takes a comparison"))
         .at("nothing is compared here")
-        .help("write `expect rate within 1 % of 20 Hz`, `expect count == 3` or `expect v < 1`");
+        .help(help);
     None
 }
 

@@ -15,9 +15,19 @@ const REPEATED: &[&str] = &["metric", "record", "report"];
 /// Words of a job.
 fn words(kind: JobKind) -> &'static [&'static str] {
     match kind {
-        JobKind::Train => {
-            &["steps", "dt", "batch", "epochs", "seed", "gradient", "optimizer", "loss", "clip", "early_stop"]
-        }
+        JobKind::Train => &[
+            "steps",
+            "dt",
+            "batch",
+            "epochs",
+            "seed",
+            "gradient",
+            "optimizer",
+            "loss",
+            "clip",
+            "early_stop",
+            "augment",
+        ],
         JobKind::Evaluate => &["metric", "loss", "steps", "dt", "batch", "seed"],
         JobKind::Simulate => &["record", "report", "steps", "dt", "batch", "seed"],
         JobKind::Draw => &["steps", "dt", "seed"],

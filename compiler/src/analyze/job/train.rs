@@ -1,11 +1,11 @@
-//! What only a training has: epochs, gradient, optimizer, clipping, early stop.
+//! What only a training has: epochs, gradient, optimizer, clipping, early stop. What happens to its images is in `augment`.
 
 use super::super::context::Cx;
-use super::optimizer;
 use super::settings::{self, Settings};
+use super::{augment, optimizer};
 use crate::ast::{self, ExprKind};
 use crate::diag::{Code, suggest};
-use crate::hir::TrainSettings;
+use crate::hir::{ModelId, TrainSettings};
 use crate::source::Span;
 
 /// Least improvement of the test loss that counts, where `early_stop` does not say.
@@ -15,6 +15,7 @@ const LEAST_IMPROVEMENT: f64 = 1e-4;
 pub(super) fn settings<'a>(
     cx: &mut Cx<'a>,
     given: &Settings<'a>,
+    model: ModelId,
     steps: usize,
     job: Span,
 ) -> Option<TrainSettings> {
@@ -38,17 +39,22 @@ pub(super) fn settings<'a>(
         Some(expr) => early_stop(cx, expr).map(Some),
         None => Some(None),
     };
+    let augment = match given.find("augment") {
+        Some(setting) => augment::changes(cx, setting, model),
+        None => Some(Vec::new()),
+    };
     Some(TrainSettings {
         epochs: epochs?,
         window: window?,
         optimizer: optimizer?,
         clip: clip?,
         early_stop: early_stop?,
+        augment: augment?,
     })
 }
 
 /// A word with arguments: `bptt`, `tbptt(10)`.
-fn call(expr: &ast::Expr) -> Option<(&str, &[ast::Arg])> {
+pub(super) fn call(expr: &ast::Expr) -> Option<(&str, &[ast::Arg])> {
     match &expr.kind {
         ExprKind::Name(path) if path.segments.len() == 1 => Some((&path.segments[0].text, &[])),
         ExprKind::Call { callee, args } if callee.segments.len() == 1 => {

@@ -3,9 +3,9 @@
 
 use super::expr;
 use crate::ast::{
-    Circuit, CircuitItem, CircuitItemKind, Constraint, Expr, Fn, Ident, Init, InputDecl, Item, ItemKind, Job,
-    JobKind, Learn, Neuron, NeuronItem, Optimizer, ParamDecl, Reset, Scope, Setting, Stmt, StmtKind,
-    Surrogate, Test,
+    Circuit, CircuitItem, CircuitItemKind, Constraint, Expect, Expr, Fn, Ident, Init, InputDecl, Item,
+    ItemKind, Job, JobKind, Learn, Neuron, NeuronItem, Optimizer, ParamDecl, Promise, Reset, Scope, Setting,
+    Stmt, StmtKind, Surrogate, Test,
 };
 
 /// A piece of a line.
@@ -371,7 +371,27 @@ fn circuit_item(it: &CircuitItem) -> Node<'_> {
 fn init(it: &Init) -> Node<'_> {
     let mut body = lets(&it.lets);
     body.push(leaf(format!("{} ", it.mode.text), &it.value));
+    body.extend(it.promises.iter().map(promise));
     block(head("init", &it.name, &it.params, false), body)
+}
+
+fn promise(it: &Promise) -> Node<'_> {
+    let mut segs = comparison("verify ", &it.expect);
+    if let Some(axes) = &it.draw.duration {
+        segs.extend([text(" for "), Seg::Expr(axes)]);
+    }
+    if let Some(neuron) = &it.draw.into {
+        segs.extend([text(" into "), Seg::Expr(neuron)]);
+    }
+    Node::Leaf { segs, end: it.expect.span.end }
+}
+
+fn comparison<'a>(word: &'static str, it: &'a Expect) -> Vec<Seg<'a>> {
+    let mut segs = vec![text(word), Seg::Expr(&it.value)];
+    if let (Some(within), Some(of)) = (&it.within, &it.of) {
+        segs.extend([text(" within "), Seg::Expr(within), text(" of "), Seg::Expr(of)]);
+    }
+    segs
 }
 
 fn optimizer<'a>(it: &'a Optimizer, source: &impl Before) -> Node<'a> {
@@ -430,13 +450,10 @@ fn test(it: &Test) -> Node<'_> {
     let mut name = String::from("test ");
     expr::string(&it.name, &mut name);
     let jobs = it.job.iter().map(|j| (j.span.start, job(j)));
-    let expects = it.expects.iter().map(|e| {
-        let mut segs = vec![text("expect "), Seg::Expr(&e.value)];
-        if let (Some(within), Some(of)) = (&e.within, &e.of) {
-            segs.extend([text(" within "), Seg::Expr(within), text(" of "), Seg::Expr(of)]);
-        }
-        (e.span.start, Node::Leaf { segs, end: e.span.end })
-    });
+    let expects = it
+        .expects
+        .iter()
+        .map(|e| (e.span.start, Node::Leaf { segs: comparison("expect ", e), end: e.span.end }));
     let mut body: Vec<_> = jobs.chain(expects).collect();
     body.sort_by_key(|(start, _)| *start);
     long_block(vec![text(name)], body.into_iter().map(|(_, node)| node).collect())

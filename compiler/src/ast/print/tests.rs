@@ -107,6 +107,10 @@ fn declarations_have_one_form() {
     );
     check("init k( ){sample normal(0,1)}", "init k { sample normal(0, 1) }\n");
     check(
+        "init k(a=1){value a verify w==a verify mean(w)within 1%of a for[3,2]into Lif(tau=1ms)}",
+        "init k(a = 1) {\n    value a\n    verify w == a\n    verify mean(w) within 1 % of a for [3, 2] into Lif(tau = 1 ms)\n}\n",
+    );
+    check(
         "optimizer o(lr=1){update{w=w-lr*g}state m=0,n=1}",
         "optimizer o(lr = 1) {\n    update { w = w - lr * g }\n    state m = 0, n = 1\n}\n",
     );

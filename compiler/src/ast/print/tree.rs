@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::expr::path;
 use crate::ast::{
-    Arg, BinaryOp, CircuitItemKind, Constraint, Expr, ExprKind, File, Ident, InputDecl, Item, ItemKind, Job,
-    Learn, NeuronItem, ParamDecl, Path, Scope, Stmt, StmtKind, UnaryOp,
+    Arg, BinaryOp, CircuitItemKind, Constraint, Expect, Expr, ExprKind, File, Ident, InputDecl, Item,
+    ItemKind, Job, Learn, NeuronItem, ParamDecl, Path, Scope, Stmt, StmtKind, UnaryOp,
 };
 
 pub(super) fn file(ast: &File) -> String {
@@ -90,6 +90,12 @@ impl Tree {
             ItemKind::Init(it) => {
                 self.lets(&it.lets);
                 self.line(format!("{} {}", it.mode.text, list(&it.value)));
+                for promise in &it.promises {
+                    self.nested("verify", |tree| {
+                        tree.expect(&promise.expect);
+                        tree.job(&promise.draw, &[]);
+                    });
+                }
             }
             ItemKind::Optimizer(it) => {
                 it.states.iter().for_each(|s| self.line(format!("state {}", decl(s))));
@@ -97,12 +103,14 @@ impl Tree {
             }
             ItemKind::Test(it) => {
                 it.job.iter().for_each(|job| self.job(job, &[]));
-                for expect in &it.expects {
-                    let (within, of) = (opt(" within ", &expect.within), opt(" of ", &expect.of));
-                    self.line(format!("expect {}{within}{of}", list(&expect.value)));
-                }
+                it.expects.iter().for_each(|expect| self.expect(expect));
             }
         }
+    }
+
+    fn expect(&mut self, expect: &Expect) {
+        let (within, of) = (opt(" within ", &expect.within), opt(" of ", &expect.of));
+        self.line(format!("expect {}{within}{of}", list(&expect.value)));
     }
 
     fn lets(&mut self, lets: &[(Ident, Expr)]) {

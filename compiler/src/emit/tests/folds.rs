@@ -106,13 +106,14 @@ fn windows_agree() {
         WINDOWS,
         Windows { channels: [2, 3], kernel: [1, 1], stride: [1, 1], padding: [0, 0], groups: 1, ..WINDOWS },
     ] {
-        let pooled = Windows { channels: [2, 2], groups: 2, ..over };
+        let (pooled, border) = (Windows { channels: [2, 2], groups: 2, ..over }, over.border());
         let mut net = net(3, 2, 2);
         let w = param(&mut net, &[over.taps(), over.channels[1]]);
         for axes in ["", "t", "b", "tb"] {
             let x = input(&mut net, &ty(axes, &[over.width_in()]));
             let d = input(&mut net, &ty(axes, &[over.width_out()]));
             let e = input(&mut net, &ty(axes, &[pooled.width_out()]));
+            let r = input(&mut net, &ty(axes, &[border.width_out()]));
             for (slide, over, args) in [
                 (Slide::Conv, over, vec![x, w]),
                 (Slide::ConvToImage, over, vec![d, w]),
@@ -120,6 +121,8 @@ fn windows_agree() {
                 (Slide::MeanToImage, pooled, vec![e]),
                 (Slide::Max, pooled, vec![x]),
                 (Slide::MaxToImage, pooled, vec![x, e]),
+                (Slide::Border, border, vec![x]),
+                (Slide::BorderToImage, border, vec![r]),
             ] {
                 let y = net.graph.slide(slide, over, &args);
                 output(&mut net, y);
@@ -198,6 +201,21 @@ fn repeats_and_their_sums_agree() {
         }
     }
     check(&net);
+}
+
+#[test]
+fn rows_and_products_with_them_agree() {
+    for (k, n) in [(1, 1), (3, 5), (17, 9), (70, 68)] {
+        let mut net = net(3, 2, 2);
+        let (w, factor) = (param(&mut net, &[k, n]), param(&mut net, &[n]));
+        let rows = net.graph.push(Op::Rows { times: k }, &[factor], Ty::tensor(&[k, n]));
+        let scaled = net.graph.pointwise(Pw::Mul, &[w, rows]);
+        let sums = net.graph.push(Op::SumRows, &[scaled], Ty::tensor(&[n]));
+        let x = input(&mut net, &ty("tb", &[k]));
+        let y = net.graph.matmul(x, scaled, false);
+        [rows, sums, y].into_iter().for_each(|val| output(&mut net, val));
+        check(&net);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Text of expressions, with as few parentheses as the precedence of the language needs.
 
 use super::Names;
-use crate::hir::{Expr, ExprKind, MatrixOp, Over, ReduceOp, StateId, TraceRef};
+use crate::hir::{AXES, Expr, ExprKind, Over, ReduceOp, StateId, Stored, TraceRef};
 use crate::step::ops::Pw;
 
 /// The text of an expression.
@@ -78,13 +78,19 @@ fn other(expr: &Expr, names: &Names) -> String {
         ExprKind::Scalar(scalar) => scalar.name().into(),
         ExprKind::Target => "target".into(),
         ExprKind::Neuron(_, _, fact) => fact.name().into(),
+        ExprKind::Product(a, b) => format!("product({}, {})", one(a), one(b)),
         ExprKind::Matrix(op, value) => {
-            let rank = if let MatrixOp::LowRank(r) = op { format!(", {r}") } else { String::new() };
-            format!("{}({}{rank})", op.name(), text(value, names, 0))
+            let count = op.count().map_or(String::new(), |n| format!(", {n}"));
+            format!("{}({}{count})", op.name(), text(value, names, 0))
         }
-        ExprKind::Iota(0) => "i".into(),
-        ExprKind::Iota(1) => "j".into(),
-        ExprKind::Iota(axis) => format!("index({axis})"),
+        ExprKind::Arranged(value, keys) => format!("arranged({}, {})", one(value), one(keys)),
+        ExprKind::SpectralNorm { weight, .. } => format!("spectral_norm({})", one(weight)),
+        ExprKind::Element(stored, index) => {
+            let index: Vec<String> = index.iter().map(one).collect();
+            format!("{}[{}]", self::stored(stored), index.join(", "))
+        }
+        ExprKind::Extent(stored, axis) => format!("size({}, {axis})", self::stored(stored)),
+        ExprKind::Iota(axis) => AXES[*axis].into(),
         ExprKind::Random { gaussian, stream, once } => {
             let name = if *gaussian { "gaussian" } else { "random" };
             format!("{name}(stream {stream:?}{})", if *once { ", each presentation" } else { "" })
@@ -127,6 +133,11 @@ fn other(expr: &Expr, names: &Names) -> String {
         }
         _ => name(&expr.kind, names),
     }
+}
+
+/// `file("a.safetensors")["x->h.weight"]`
+fn stored(stored: &Stored) -> String {
+    format!("file({:?})[{:?}]", stored.file, stored.tensor)
 }
 
 /// Expressions that are names of things of the model.
@@ -174,6 +185,7 @@ pub fn reduce_name(op: ReduceOp) -> &'static str {
         ReduceOp::Mean => "mean",
         ReduceOp::Variance => "variance",
         ReduceOp::Last => "last",
+        ReduceOp::Firing(..) => "firing",
     }
 }
 

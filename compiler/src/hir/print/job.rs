@@ -87,6 +87,10 @@ fn train(out: &mut String, depth: usize, settings: &TrainSettings) {
     if let Some((patience, least)) = settings.early_stop {
         line(out, depth, &format!("early_stop(patience = {patience}, least = {})", number(least)));
     }
+    if !settings.augment.is_empty() {
+        let changes: Vec<String> = settings.augment.iter().map(|change| change.text()).collect();
+        line(out, depth, &format!("augment {}", changes.join(", ")));
+    }
 }
 
 fn optimizer(out: &mut String, depth: usize, optimizer: &Optimizer) {

@@ -126,6 +126,13 @@ impl<'a> Scope<'a> {
                 of(expr, param.unit, &param.shape)
             }
             ExprKind::Normalise(norm) => self.norm(expr, norm),
+            ExprKind::SpectralNorm { weight, direction } => {
+                let param = model.params.get(direction.idx()).ok_or("no such direction")?;
+                let senders = weight.shape.iter().skip(1).product::<usize>();
+                let fits = weight.shape.len() > 1 && param.shape == [senders] && !param.trained;
+                ensure(fits, || format!("{} is no direction of {:?}", param.name, weight.shape))?;
+                of(expr, weight.unit, &[])
+            }
             ExprKind::State(id) | ExprKind::Trace(_, TraceRef::State(id)) => {
                 let state = model.states.get(id.idx()).ok_or_else(|| format!("no state {}", id.0))?;
                 of(expr, state.unit, &population(state.pop)?.shape)
@@ -189,10 +196,15 @@ impl<'a> Scope<'a> {
             ExprKind::MatVec(..) | ExprKind::Slide { .. } | ExprKind::Delayed { .. } => is_activity,
             ExprKind::Normalise(_) => is_body,
             ExprKind::StepIndex | ExprKind::Training => is_body || is_activity,
-            ExprKind::Random { .. } => is_body || is_activity || matches!(place, Place::Init { .. }),
-            ExprKind::Iota(_) | ExprKind::Matrix(..) | ExprKind::Neuron(..) => {
+            ExprKind::Random { .. } => {
+                is_body || is_activity || matches!(place, Place::Init { .. } | Place::Optimizer)
+            }
+            ExprKind::Iota(_) | ExprKind::Matrix(..) | ExprKind::Product(..) | ExprKind::Neuron(..) => {
                 matches!(place, Place::Init { .. })
             }
+            ExprKind::Element(..) | ExprKind::Extent(..) => matches!(place, Place::Init { .. }),
+            ExprKind::File { .. } => false,
+            ExprKind::SpectralNorm { .. } | ExprKind::Arranged(..) => place == Place::Job,
             ExprKind::Target => place == Place::Job,
             ExprKind::Scalar(_) => matches!(place, Place::Job | Place::Optimizer),
             ExprKind::Reduce { over: Over::Time, .. } => {
@@ -223,9 +235,30 @@ fn composed(expr: &Expr) -> Result<(), String> {
             ensure(delay.unit == Unit::TIME || is_zero(delay), || format!("a delay of {}", delay.unit))?;
             of(expr, value.unit, &value.shape)
         }
+        ExprKind::Product(a, b) => {
+            let (&[n, inner], &[outer, m]) = (a.shape.as_slice(), b.shape.as_slice()) else {
+                return Err(format!("a product of {:?} and {:?}", a.shape, b.shape));
+            };
+            ensure(inner == outer, || format!("a product of {:?} and {:?}", a.shape, b.shape))?;
+            of(expr, a.unit.mul(b.unit).ok_or("unit overflows")?, &[n, m])
+        }
         ExprKind::Matrix(op, value) => {
-            ensure(value.shape.len() == 2, || format!("{} of {:?}", op.name(), value.shape))?;
+            ensure(matches!(value.shape.len(), 2 | 4), || format!("{} of {:?}", op.name(), value.shape))?;
             of(expr, op.unit(value.unit), &op.shape(&value.shape))
+        }
+        ExprKind::Element(_, index) => {
+            let shape = index.iter().map(|e| &e.shape).find(|shape| !shape.is_empty());
+            let shape = shape.cloned().unwrap_or_default();
+            for e in index {
+                super::fits(e, &shape)?;
+                super::same_unit(e, Unit::NONE)?;
+            }
+            of(expr, Unit::NONE, &shape)
+        }
+        ExprKind::Extent(..) => of(expr, Unit::NONE, &[]),
+        ExprKind::Arranged(value, keys) => {
+            ensure(value.shape == keys.shape, || format!("{:?} as {:?}", value.shape, keys.shape))?;
+            of(expr, value.unit, &value.shape)
         }
         ExprKind::Detach(value) | ExprKind::GradScale(value, _) | ExprKind::StraightThrough(value, _) => {
             of(expr, value.unit, &value.shape)
@@ -250,7 +283,7 @@ fn composed(expr: &Expr) -> Result<(), String> {
             let of_weight = weight.as_ref().map_or(Some(value.unit), |w| w.unit.mul(value.unit));
             let [out, of_group] = [over.channels[1], over.channels[0] / over.groups];
             let kernel = [out, of_group, over.kernel[0], over.kernel[1]];
-            let fits = over.is_valid()
+            let fits = slide.fits(over)
                 && (*slide == Slide::Conv) == weight.is_some()
                 && weight.as_ref().is_none_or(|w| w.shape == kernel)
                 && size(&value.shape) == over.width_in()
@@ -261,6 +294,7 @@ fn composed(expr: &Expr) -> Result<(), String> {
         ExprKind::Reduce { op, over, value } => {
             let unit = match op {
                 ReduceOp::Variance => value.unit.powi(2).ok_or("unit overflows")?,
+                ReduceOp::Firing(..) => Unit::NONE,
                 _ => value.unit,
             };
             let keeps = matches!(over, Over::Time | Over::Batch);

@@ -64,6 +64,29 @@ fn convolutions_back_to_image_and_weights() {
 }
 
 #[test]
+fn circular_borders_and_the_way_back() {
+    let over = Windows { padding: [1, 1], ..SQUARE }.border();
+    let mut net = empty(1, 1, 1);
+    let x = input(&mut net, ty("b", &[9]));
+    let y = net.graph.slide(Slide::Border, over, &[x]);
+    let expected = [
+        [9.0, 7.0, 8.0, 9.0, 7.0],
+        [3.0, 1.0, 2.0, 3.0, 1.0],
+        [6.0, 4.0, 5.0, 6.0, 4.0],
+        [9.0, 7.0, 8.0, 9.0, 7.0],
+        [3.0, 1.0, 2.0, 3.0, 1.0],
+    ];
+    check(&mut net, y, &[&IMAGE], &[], &expected.concat());
+
+    let mut net = empty(1, 1, 1);
+    let d = input(&mut net, ty("b", &[25]));
+    let x = net.graph.slide(Slide::BorderToImage, over, &[d]);
+    let d: Vec<f64> = (0..25).map(f64::from).collect();
+    // 1 stands in the middle, at the right, below and in the corner: 6 + 9 + 21 + 24.
+    check(&mut net, x, &[&d], &[], &[60.0, 29.0, 56.0, 25.0, 12.0, 23.0, 40.0, 19.0, 36.0]);
+}
+
+#[test]
 fn means_and_maxima_of_windows() {
     for (slide, expected) in [(Slide::Mean, [3.0, 4.0, 6.0, 7.0]), (Slide::Max, [5.0, 6.0, 8.0, 9.0])] {
         let mut net = empty(1, 1, 1);
@@ -140,6 +163,18 @@ fn repeats_and_sums_of_blocks() {
     let odd = net.graph.pointwise(Pw::Add, &[wide, step]);
     let y = net.graph.push(Op::SumBlocks { times: 2 }, &[odd], ty("tb", &[3]));
     check(&mut net, y, &[&[1.0, 10.0]], &[], &[2.0, 11.0, 20.0]);
+}
+
+#[test]
+fn rows_and_their_sums() {
+    let mut net = empty(1, 1, 1);
+    let x = param(&mut net, &[2]);
+    let rows = net.graph.push(Op::Rows { times: 3 }, &[x], Ty::tensor(&[3, 2]));
+    let w = param(&mut net, &[3, 2]);
+    let product = net.graph.pointwise(Pw::Mul, &[w, rows]);
+    let sums = net.graph.push(Op::SumRows, &[product], Ty::tensor(&[2]));
+    let weights = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    check(&mut net, sums, &[], &[&[10.0, -1.0], &weights], &[90.0, -12.0]);
 }
 
 /// `v = 0.5 v + x`, fires at 1 and goes down by 1 then.

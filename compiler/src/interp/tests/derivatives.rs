@@ -181,6 +181,26 @@ fn tangents_of_what_backward_passes_contain() {
 }
 
 #[test]
+fn tangents_and_gradients_of_factors_of_weights() {
+    let mut net = empty(STEPS, 2, 2);
+    let x = input(&mut net, ty("tb", &[3]));
+    let (w, factor) = (param(&mut net, &[3, 2]), param(&mut net, &[2]));
+    let g = &mut net.graph;
+    let rows = g.push(Op::Rows { times: 3 }, &[factor], Ty::tensor(&[3, 2]));
+    let scaled = g.pointwise(Pw::Mul, &[w, rows]);
+    let sums = g.push(Op::SumRows, &[scaled], Ty::tensor(&[2]));
+    let y = g.matmul(x, scaled, false);
+    let shifted = g.pointwise(Pw::Add, &[y, sums]);
+    let bent = g.pointwise(Pw::Tanh, &[shifted]);
+    let loss = g.fold(Fold::Sum, Axes { time: true, batch: true, index: true }, bent);
+    output(&mut net, "loss", loss);
+    for seed in 0..8 {
+        check_differences(&net, seed, false);
+        check_transpose(&net, seed, None);
+    }
+}
+
+#[test]
 fn an_extreme_is_shared_among_equal_elements() {
     let mut net = empty(1, 1, 1);
     let x = input(&mut net, ty("b", &[4]));

@@ -3,9 +3,11 @@
 //! A pass gives a new graph and where each old value went; it never changes what a value is, bit for bit in f32, except where
 //! its header says so.
 
+pub(crate) mod affine;
 pub mod cse;
 pub mod dce;
 pub mod fold;
+pub mod into_weights;
 pub mod simplify;
 pub mod threshold;
 
@@ -47,6 +49,38 @@ pub fn run_one(mut step: StepFn, pass: GraphPass) -> StepFn {
     }
     step.graph = graph;
     step
+}
+
+/// A step in which `change` gives other values for some; it is told where earlier ones went. None if it gives none.
+fn replaced(
+    step: &StepFn,
+    mut change: impl FnMut(&mut Graph, &[ValId], ValId) -> Option<ValId>,
+) -> Option<StepFn> {
+    let old = &step.graph;
+    let mut new =
+        Graph { nodes: Vec::new(), surrogates: old.surrogates.clone(), customs: old.customs.clone() };
+    let mut map: Vec<ValId> = Vec::with_capacity(old.nodes.len());
+    let mut changed = false;
+    for val in old.vals() {
+        let node = old.node(val);
+        let other = change(&mut new, &map, val);
+        changed |= other.is_some();
+        let made = other.unwrap_or_else(|| {
+            let args: Vec<ValId> = node.args.iter().map(|a| map[a.idx()]).collect();
+            new.push(node.op.clone(), &args, node.ty.clone())
+        });
+        let at = &mut new.nodes[made.idx()];
+        (at.name, at.span) = (node.name.clone(), node.span);
+        debug_assert_eq!(at.ty, node.ty);
+        map.push(made);
+    }
+    let mut step = StepFn { graph: new, ..step.clone() };
+    let to = |val: ValId| map[val.idx()];
+    step.outputs.iter_mut().for_each(|(_, val)| *val = to(*val));
+    for state in &mut step.states {
+        (state.init, state.next) = (to(state.init), to(state.next));
+    }
+    changed.then_some(step)
 }
 
 /// Copies a graph node by node through `change`, which may answer with a value that exists already.

@@ -10,8 +10,9 @@
 //! Not in the list of [`super::PASSES`]: for steps without a backward pass, because a comparison has no surrogate. Before the list,
 //! which computes what is made of numbers and leaves out the rest.
 
+use super::affine::{Chain, Uses, affine};
 use crate::step::ops::Pw;
-use crate::step::{Graph, Node, Op, StepFn, ValId};
+use crate::step::{Graph, Op, StepFn, ValId};
 use std::collections::BTreeSet;
 
 /// Operations, that of the comparison among them, from which on a product and a comparison are less.
@@ -21,157 +22,20 @@ const FEWEST: usize = 3;
 pub fn run(step: &StepFn, wanted: &BTreeSet<String>) -> Option<StepFn> {
     let uses = Uses::of(step, wanted);
     let old = &step.graph;
-    let mut new =
-        Graph { nodes: Vec::new(), surrogates: old.surrogates.clone(), customs: old.customs.clone() };
-    let mut map: Vec<ValId> = Vec::with_capacity(old.nodes.len());
-    let mut changed = false;
-    for node in &old.nodes {
-        let folded = match node.op {
-            Op::Spike { strict, .. } => affine(old, &uses, node.args[0])
-                .filter(|chain| chain.links.len() >= FEWEST)
-                .map(|chain| chain.compare(&mut new, &map, strict)),
-            _ => None,
-        };
-        changed |= folded.is_some();
-        let val = folded.unwrap_or_else(|| {
-            let args: Vec<ValId> = node.args.iter().map(|a| map[a.idx()]).collect();
-            new.push(node.op.clone(), &args, node.ty.clone())
-        });
-        let made = &mut new.nodes[val.idx()];
-        (made.name, made.span) = (node.name.clone(), node.span);
-        debug_assert_eq!(made.ty, node.ty);
-        map.push(val);
-    }
-    let mut step = StepFn { graph: new, ..step.clone() };
-    let to = |val: ValId| map[val.idx()];
-    step.outputs.iter_mut().for_each(|(_, val)| *val = to(*val));
-    for state in &mut step.states {
-        (state.init, state.next) = (to(state.init), to(state.next));
-    }
-    changed.then_some(step)
+    super::replaced(step, |new, map, val| match old.node(val).op {
+        Op::Spike { strict, .. } => affine(old, &uses, old.node(val).args[0])
+            .filter(|chain| chain.links.len() >= FEWEST && uses.is_read_once(chain.top))
+            .map(|chain| compare(&chain, new, map, strict)),
+        _ => None,
+    })
 }
 
-/// What is known of the values of a step.
-struct Uses {
-    /// How many values, states and wanted outputs read a value.
-    readers: Vec<usize>,
-    /// Made of parameters and numbers only.
-    steady: Vec<bool>,
-}
-
-impl Uses {
-    fn of(step: &StepFn, wanted: &BTreeSet<String>) -> Uses {
-        let n = step.graph.nodes.len();
-        let (mut readers, mut live) = (vec![0; n], vec![false; n]);
-        let mut counted = vec![false; step.states.len()];
-        let outputs = step.outputs.iter().filter(|(name, _)| wanted.contains(name));
-        let mut stack: Vec<ValId> = outputs.map(|(_, val)| *val).collect();
-        stack.iter().for_each(|val| readers[val.idx()] += 1);
-        while let Some(val) = stack.pop() {
-            if std::mem::replace(&mut live[val.idx()], true) {
-                continue;
-            }
-            let node = step.graph.node(val);
-            let mut reads = node.args.clone();
-            if let Op::Prev(s) = node.op
-                && !std::mem::replace(&mut counted[s], true)
-            {
-                reads.extend([step.states[s].init, step.states[s].next]);
-            }
-            reads.iter().for_each(|read| readers[read.idx()] += 1);
-            stack.extend(reads);
-        }
-        let mut steady = Vec::with_capacity(n);
-        for node in &step.graph.nodes {
-            steady.push(is_steady(node) && node.args.iter().all(|a| steady[a.idx()]));
-        }
-        Uses { readers, steady }
-    }
-}
-
-fn is_steady(node: &Node) -> bool {
-    matches!(
-        node.op,
-        Op::Const(_)
-            | Op::Param(_)
-            | Op::Pointwise(_)
-            | Op::Repeat { .. }
-            | Op::SumBlocks { .. }
-            | Op::Detach
-    )
-}
-
-/// An operation with one steady operand.
-#[derive(Clone, Copy)]
-enum Link {
-    Plus(ValId),
-    Minus(ValId),
-    /// Subtracted from the steady operand.
-    From(ValId),
-    Times(ValId),
-    Over(ValId),
-    Negative,
-}
-
-/// A value as operations with steady operands on another one.
-struct Chain {
-    base: ValId,
-    /// The first is done first.
-    links: Vec<Link>,
-}
-
-/// The longest chain of operations that nothing else reads.
-fn affine(graph: &Graph, uses: &Uses, val: ValId) -> Option<Chain> {
-    let mut chain = Chain { base: val, links: Vec::new() };
-    while let Some((link, base)) = link(graph, uses, chain.base) {
-        if uses.readers[chain.base.idx()] != 1 {
-            break;
-        }
-        chain.links.push(link);
-        chain.base = base;
-    }
-    chain.links.reverse();
-    (!uses.steady[chain.base.idx()]).then_some(chain)
-}
-
-fn link(graph: &Graph, uses: &Uses, val: ValId) -> Option<(Link, ValId)> {
-    let node = graph.node(val);
-    let Op::Pointwise(op) = node.op else { return None };
-    let steady = |k: usize| uses.steady[node.args[k].idx()];
-    let (link, base) = match (op, &node.args[..]) {
-        (Pw::Neg, [x]) => (Link::Negative, *x),
-        (Pw::Add, [x, s]) if steady(1) => (Link::Plus(*s), *x),
-        (Pw::Add, [s, x]) if steady(0) => (Link::Plus(*s), *x),
-        (Pw::Sub, [x, s]) if steady(1) => (Link::Minus(*s), *x),
-        (Pw::Sub, [s, x]) if steady(0) => (Link::From(*s), *x),
-        (Pw::Mul, [x, s]) if steady(1) => (Link::Times(*s), *x),
-        (Pw::Mul, [s, x]) if steady(0) => (Link::Times(*s), *x),
-        (Pw::Div, [x, s]) if steady(1) => (Link::Over(*s), *x),
-        _ => return None,
-    };
-    // A number for all neurons that becomes one for each is another value.
-    (graph.ty(base).shape == node.ty.shape).then_some((link, base))
-}
-
-impl Chain {
-    /// `c < a * base`, or `<=`: the chain is `a * base - c`.
-    fn compare(&self, new: &mut Graph, map: &[ValId], strict: bool) -> ValId {
-        let at = |val: ValId| map[val.idx()];
-        let (mut a, mut b) = (new.constant(1.0), new.constant(0.0));
-        for link in &self.links {
-            (a, b) = match *link {
-                Link::Plus(s) => (a, new.pointwise(Pw::Add, &[b, at(s)])),
-                Link::Minus(s) => (a, new.pointwise(Pw::Sub, &[b, at(s)])),
-                Link::From(s) => (new.pointwise(Pw::Neg, &[a]), new.pointwise(Pw::Sub, &[at(s), b])),
-                Link::Times(s) => (new.pointwise(Pw::Mul, &[a, at(s)]), new.pointwise(Pw::Mul, &[b, at(s)])),
-                Link::Over(s) => (new.pointwise(Pw::Div, &[a, at(s)]), new.pointwise(Pw::Div, &[b, at(s)])),
-                Link::Negative => (new.pointwise(Pw::Neg, &[a]), new.pointwise(Pw::Neg, &[b])),
-            };
-        }
-        let threshold = new.pointwise(Pw::Neg, &[b]);
-        let drive = new.pointwise(Pw::Mul, &[at(self.base), a]);
-        new.pointwise(if strict { Pw::Lt } else { Pw::Le }, &[threshold, drive])
-    }
+/// `c < a * base`, or `<=`: the chain is `a * base - c`.
+fn compare(chain: &Chain, new: &mut Graph, map: &[ValId], strict: bool) -> ValId {
+    let (a, b) = chain.factors(new, map);
+    let threshold = new.pointwise(Pw::Neg, &[b]);
+    let drive = new.pointwise(Pw::Mul, &[map[chain.base.idx()], a]);
+    new.pointwise(if strict { Pw::Lt } else { Pw::Le }, &[threshold, drive])
 }
 
 #[cfg(test)]
