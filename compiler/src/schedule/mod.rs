@@ -4,7 +4,7 @@
 //! and these are added once. Pointwise values on the same axes fuse into one nest as far as their operands allow; only what
 //! another statement reads gets a buffer. `phases` and `block` decide the order and the fusion, `scan` makes the time loops,
 //! `statement` and `reduce` everything that is no nest, `nest` the instructions, `layout` the buffers, `spikes` which of them are bits,
-//! `weights` which products get weights in another form, `parts` which loops all threads share, `groups` which phases a shard goes
+//! `sum_in_nest` which sums over samples are made where their terms are, `weights` which products get weights in another form, `parts` which loops all threads share, `groups` which phases a shard goes
 //! through without a break, `sweeps` what is made segment by segment, `in_place` which buffers are one, `memory` where they lie.
 
 mod block;
@@ -20,6 +20,7 @@ mod reduce;
 mod scan;
 mod spikes;
 mod statement;
+mod sum_in_nest;
 mod sweeps;
 #[cfg(test)]
 mod tests;
@@ -66,6 +67,7 @@ pub fn loops(net: &Net) -> Program {
     let inputs = net.inputs.iter().zip(&program.inputs).filter(|(input, _)| input.spikes);
     let inputs: Vec<usize> = inputs.map(|(_, binding)| binding.buffer).collect();
     spikes::pack(&mut program, &inputs);
+    sum_in_nest::run(&mut program);
     weights::prepare(&mut program);
     parts::spread(&mut program);
     groups::join(&mut program);

@@ -275,15 +275,19 @@ impl Scratch {
         weights: *const f32,
         at: impl Fn(usize, usize, usize) -> usize,
     ) {
-        self.weights.clear();
-        self.weights.reserve(over.taps() * over.channels[1]);
+        let (taps, area) = (over.taps(), over.area());
+        self.weights.resize(taps * over.channels[1], 0.0);
+        let mut to = self.weights.as_mut_slice();
         for group in 0..over.groups {
             for (first, many) in groups(over.channels[1] / over.groups, R::ROWS) {
-                for tap in 0..over.taps() {
-                    let of_tap =
-                        (first..first + many).map(|channel| weights.wrapping_add(at(group, tap, channel)));
-                    // SAFETY: the caller's promise.
-                    self.weights.extend(of_tap.map(|weight| unsafe { *weight }));
+                let block;
+                (block, to) = to.split_at_mut(taps * many);
+                // Channel after channel of a place in the kernel: what is read next then lies in the line that was read before.
+                for tap in (0..area).flat_map(|place| (place..taps).step_by(area)) {
+                    for (r, to) in block[tap * many..][..many].iter_mut().enumerate() {
+                        // SAFETY: the caller's promise.
+                        *to = unsafe { *weights.add(at(group, tap, first + r)) };
+                    }
                 }
             }
         }
