@@ -86,8 +86,8 @@ pub fn shards(batch: usize, steps: usize, rows: usize, in_time: bool) -> (usize,
         true => batch.div_ceil(16).clamp(1, 8),
         false => batch.div_ceil((rows / steps.max(1)).clamp(4, 16)).clamp(1, 64),
     };
-    let shard_batch = batch.div_ceil(shards);
-    (shard_batch, batch.div_ceil(shard_batch))
+    let shard_batch = batch.div_ceil(shards).max(1);
+    (shard_batch, batch.div_ceil(shard_batch).max(1))
 }
 
 /// Rows of a shard: fewer where there are images.
