@@ -225,6 +225,9 @@ fn data_and_model() -> Result<(), String> {
     let wrong = folder.file("output.snn", small("").replace("Integrator[10]", "Integrator[5]"))?;
     snnc(&["run", &wrong])?.fails_with("E0506")?;
     snnc(&["run", "examples/idx.snn"])?.fails_with("E0901")?;
+    let empty = "data digits = std.data.digits(split = 1)\nmodel M {\n    input x: [64]\n    let h = Lif[4]\n    \
+         x -> h : dense(init = lsuv(x))\n    output h\n}\nsimulate M on digits.test { steps 4   report rate(h) }\n";
+    snnc(&["run", &folder.file("empty.snn", empty)?])?.fails_with("E0903")?;
     Ok(())
 }
 

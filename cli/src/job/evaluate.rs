@@ -22,6 +22,9 @@ pub fn evaluate(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
     };
     let data_seconds = start.elapsed().as_secs_f64();
     let data = if part == Part::Train { &split.train } else { &split.test };
+    if part != Part::All {
+        super::not_empty(Some(data))?;
+    }
     let mut ready =
         runner.compile(job, Purpose::Evaluate, job.batch.min(data.samples).max(1), super::facts(data))?;
     let mut weights = Weights::zeroed(ready.engine.program())?;

@@ -37,6 +37,13 @@ pub struct Split {
     pub test: Dataset,
 }
 
+/// E0903 if a part of a data set that is to be run has no samples.
+fn not_empty(data: Option<&Dataset>) -> Result<(), Failure> {
+    let Some(data) = data.filter(|data| data.samples == 0) else { return Ok(()) };
+    let help = "another `split` gives this part a share; `.train` and `.test` say which part is meant";
+    Err(Failure::plain("E0903", format!("this part of `{}` has no samples", data.name), Some(help.into())))
+}
+
 /// What the compiler may know of a data set.
 pub fn facts(data: &Dataset) -> DataFacts {
     DataFacts { target_width: data.target_width(), spikes: data.spikes }

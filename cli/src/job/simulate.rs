@@ -57,7 +57,8 @@ pub struct Run {
 pub fn run(runner: &mut Runner, job: &Job) -> Result<Run, Failure> {
     let split = runner.split(job)?;
     let data = split.as_ref().map(|(s, part)| if *part == Part::Train { &s.train } else { &s.test });
-    let samples = data.map_or(1, |d| d.samples.min(job.batch)).max(1);
+    super::not_empty(data)?;
+    let samples = data.map_or(1, |d| d.samples.min(job.batch));
     let known = data.map_or(DataFacts::default(), super::facts);
     let mut ready = runner.compile(job, Purpose::Simulate, samples, known)?;
     let mut weights = Weights::zeroed(ready.engine.program())?;
