@@ -16,6 +16,13 @@ use crate::hir::{self, Bounds, Expr, ExprKind, InitNeeds, LocalId, Over, ParamId
 use crate::source::Span;
 use crate::step::ops::Pw;
 
+/// A first value that nobody gave: a number, and its text.
+pub(super) fn of_number(value: f64, text: impl Into<String>, span: Span) -> hir::Init {
+    let value = number(value, span);
+    let support = support::range(&value);
+    hir::Init { text: text.into(), value, needs: InitNeeds::default(), support }
+}
+
 /// The first value of one element of a tensor. After a mistake it is the number 0.
 pub(super) fn first_value<'a>(
     cx: &mut Cx<'a>,

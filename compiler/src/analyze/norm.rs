@@ -1,9 +1,9 @@
 //! `normalise` and `batch_norm`: their arguments, and the tensors that they own. What they compute is in `lower::norm`.
 
 use super::builtin;
-use super::context::{Cx, Draw, is_poison, number, poison};
+use super::context::{Cx, Draw, is_poison, poison};
 use super::scope::{Place, Scope};
-use super::{expr, init, pointwise, support, unit};
+use super::{expr, init, pointwise, unit};
 use crate::ast;
 use crate::diag::Code;
 use crate::hir::{self, Bounds, Expr, ExprKind, Norm, ParamId, PopId, Unit, constant};
@@ -186,11 +186,7 @@ impl Tensors {
             Draw { stream: name.clone(), shape: shape.clone(), fan_in: 1, fan_out: 1, ..Draw::default() };
         let init = match e {
             Some(e) => init::first_value(cx, scope, e, draw),
-            None => {
-                let value = number(default, self.span);
-                let support = support::range(&value);
-                hir::Init { text: default.to_string(), value, needs: hir::InitNeeds::default(), support }
-            }
+            None => init::of_number(default, default.to_string(), self.span),
         };
         let is_variance = name.ends_with(".variance");
         let bounds = if is_variance { Bounds { low: 0.0, ..Bounds::NONE } } else { Bounds::NONE };

@@ -1,9 +1,9 @@
 //! What losses and reports read of weights: `weights("x->h.weight")`, `*.weight` and `*.bias` with `over = weights`, their first values
 //! (`first(w)`), the largest singular value (`spectral_norm(w)`). Tensors that these keep are added to the model.
 
-use super::context::{Cx, Draw, is_poison, number, poison};
+use super::context::{Cx, Draw, is_poison, poison};
 use super::scope::{Place, Scope};
-use super::{builtin, expr, init, support};
+use super::{builtin, expr, init};
 use crate::ast;
 use crate::diag::Code;
 use crate::diag::suggest::closest;
@@ -154,11 +154,7 @@ fn spectral_norm<'a>(
         let draw = Draw { stream, shape: shape.clone(), fan_in: 1, fan_out: 1, ..Draw::default() };
         let init = match start {
             Some(e) => init::first_value(cx, &mut Scope::new(Place::Init), e, draw),
-            None => {
-                let value = number(1.0, span);
-                let support = support::range(&value);
-                hir::Init { text: "ones".into(), value, needs: hir::InitNeeds::default(), support }
-            }
+            None => init::of_number(1.0, "ones", span),
         };
         let (name, unit, bounds) = (name.clone(), Unit::NONE, Bounds::NONE);
         let shape = shape.clone();

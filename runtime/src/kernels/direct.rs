@@ -8,7 +8,7 @@ use super::conv::Rows;
 #[cfg(target_arch = "x86_64")]
 use super::registers::{Avx2, Avx512};
 use super::registers::{Registers, To, groups};
-use super::tiles::{TILE, snn_tile_columns, tiled_floats};
+use super::tiles::{DEPTH, TILE, snn_tile_columns, tiled_floats};
 use crate::windows::Windows;
 
 /// Columns that are read behind the last window and multiplied for nothing.
@@ -16,9 +16,6 @@ const SLACK: usize = 32;
 
 /// Rows of weights whose gradients are made at once: each has a place of its own to read from, and so many there are registers for.
 const TAPS: usize = 8;
-
-/// Windows whose terms are added at once in gradients of weights: as much of a tile as the first-level cache holds.
-const DEPTH: usize = 512;
 
 /// Images that are done at once: of small ones so many that blocks of columns are full.
 fn at_once(over: &Windows) -> usize {

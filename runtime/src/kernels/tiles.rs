@@ -14,7 +14,7 @@ use std::arch::x86_64::{_MM_TRANSPOSE4_PS, _mm_loadu_ps, _mm_storeu_ps};
 /// Columns of a tile.
 pub(super) const TILE: usize = 32;
 /// Rows of a tile that the first-level cache holds.
-const DEPTH: usize = 512;
+pub(super) const DEPTH: usize = 512;
 
 /// Floats of a matrix in tiles.
 pub fn tiled_floats(rows: usize, columns: usize) -> usize {

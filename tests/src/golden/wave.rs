@@ -1,20 +1,27 @@
 //! The wave recurrent network: a pulse that goes around a ring of eight, and loss and gradients of a small net by `tests/golden/wave.py`
-//! (complex steps in plain Python). First kernels are in `tests/suite/inits/kernels.snn`.
+//! (complex steps in plain Python). First kernels are in `tests/suite/inits/shifted_identity.snn`.
 
 use super::{Given, check};
 
-/// The pulse stands at places 0, 7, 6, 5 in steps 0 to 3: the reader's gradient is `t + 1` there.
-pub fn pulse() -> Result<(), String> {
-    let text = "model Ring {
-            input x: [1] stream
-            let c = Wave(1, 8)
+/// A ring that one unit reads, four steps; the loss weighs what it reads by the number of the step, from 1.
+fn ring(inputs: usize, wave: &str) -> String {
+    format!(
+        "model Net {{
+            input x: [{inputs}] stream
+            let c = {wave}
             let y = Rate[1]
             x -> c
             c -> y : dense
             output y
-        }
+        }}
         data given = std.data.npy(x = \"none.npy\")
-        train Ring on given { steps 4   batch 1   loss sum(sum((step_index + 1) * y, over = time), over = population) }";
+        train Net on given {{ steps 4   batch 1   loss sum(sum((step_index + 1) * y, over = time), over = population) }}"
+    )
+}
+
+/// The pulse stands at places 0, 7, 6, 5 in steps 0 to 3: the reader's gradient is `t + 1` there.
+pub fn pulse() -> Result<(), String> {
+    let text = ring(1, "Wave(1, 8)");
     let given: Given = vec![("x".into(), vec![1.0, 0.0, 0.0, 0.0]), ("mask".into(), vec![1.0])];
     let source = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
     let params: &[(&str, &[f64])] = &[
@@ -28,21 +35,12 @@ pub fn pulse() -> Result<(), String> {
         ("loss", &[1.0 + 2.0 * 70.0 + 3.0 * 60.0 + 4.0 * 50.0]),
         ("grad c->y.weight", &[1.0, 0.0, 0.0, 0.0, 0.0, 4.0, 3.0, 2.0]),
     ];
-    check(text, &given, 0, params, expected)
+    check(&text, &given, 0, params, expected)
 }
 
 /// Two channels on a ring of four, four steps; the loss is `(t + 1)` times the number of the unit, from 1, times its state.
 pub fn gradients() -> Result<(), String> {
-    let text = "model Net {
-            input x: [2] stream
-            let c = Wave(2, 4)
-            let y = Rate[1]
-            x -> c
-            c -> y : dense
-            output y
-        }
-        data given = std.data.npy(x = \"none.npy\")
-        train Net on given { steps 4   batch 1   loss sum(sum((step_index + 1) * y, over = time), over = population) }";
+    let text = ring(2, "Wave(2, 4)");
     let x = vec![1.0, 0.0, 0.0, 1.0, 0.5, -0.5, 0.0, 0.0];
     let given: Given = vec![("x".into(), x), ("mask".into(), vec![1.0])];
     // Stored [sending][receiving], kernels [in][column][out].
@@ -73,5 +71,5 @@ pub fn gradients() -> Result<(), String> {
         ),
         ("grad c.h->c.h.bias", &[253.962, 590.049]),
     ];
-    check(text, &given, 0, params, expected)
+    check(&text, &given, 0, params, expected)
 }

@@ -9,7 +9,7 @@
 //! The order of additions changes: not in strict mode; and a window of truncated BPTT cuts the decay: not with one. After the other
 //! passes, which run once more after it.
 
-use super::sum_in_scan::{insert, scan_result};
+use super::sum_in_scan::{insert, only_reader, scan_result};
 use crate::net::{Net, Scan, ScanOut};
 use crate::step::ops::Pw;
 use crate::step::{Graph, Op, State, Ty, ValId};
@@ -44,6 +44,7 @@ impl Decayed {
         let (scan, node, out) = scan_result(net, x).filter(|_| !net.graph.ty(weight).time)?;
         let (arrives, factor) = decay(&net.scans[scan], out)?;
         let (reader, operand) = only_reader(net, product)?;
+        let Op::Scan(reader) = net.graph.node(reader).op else { return None };
         let is_same_way = net.scans[reader].reverse == net.scans[scan].reverse;
         (is_same_way && is_mostly_zero(&net.scans[scan].body, arrives)).then_some(Decayed {
             product,
@@ -99,19 +100,6 @@ fn decay(scan: &Scan, out: usize) -> Option<(ValId, f64)> {
         let is_plain = state.delay == 1 && constant(state.init) == Some(0.0);
         (is_plain && scan.body.ty(arrives) == scan.body.ty(sum)).then_some((arrives, factor))
     })
-}
-
-/// The scan that reads a value at each step, and as which operand, if nothing else reads it.
-fn only_reader(net: &Net, val: ValId) -> Option<(usize, usize)> {
-    let mut reads = net
-        .graph
-        .nodes
-        .iter()
-        .flat_map(|node| node.args.iter().enumerate().map(move |(k, arg)| (node, k, *arg)))
-        .filter(|(.., arg)| *arg == val);
-    let (node, k, _) = reads.next()?;
-    let Op::Scan(scan) = node.op else { return None };
-    (reads.next().is_none() && net.outputs.iter().all(|o| o.val != val)).then_some((scan, k))
 }
 
 /// Whether a value is zero wherever some condition does not hold: more often than not, as far as can be known.

@@ -70,6 +70,16 @@ fn split(net: &mut Net, at: usize, scan: usize, scan_node: ValId, val: ValId, re
     fold.args = vec![ValId(at as u32)];
 }
 
+/// The node that reads a value, and as which operand, if nothing else reads it.
+pub(super) fn only_reader(net: &Net, val: ValId) -> Option<(ValId, usize)> {
+    let mut reads = net.graph.vals().flat_map(|at| {
+        let args = net.graph.node(at).args.iter().enumerate();
+        args.filter(|(_, arg)| **arg == val).map(move |(k, _)| (at, k))
+    });
+    let found = reads.next()?;
+    (reads.next().is_none() && net.outputs.iter().all(|o| o.val != val)).then_some(found)
+}
+
 /// Puts a node in front of node `at` and renumbers.
 pub(super) fn insert(net: &mut Net, at: usize, node: Node) {
     let moved = |v: ValId| if v.idx() >= at { ValId(v.0 + 1) } else { v };

@@ -14,7 +14,7 @@
 mod linear;
 
 use super::super::{Net, Scan, ScanOut};
-use super::sum_in_scan::{scan_result, sum_out};
+use super::sum_in_scan::{only_reader, scan_result, sum_out};
 use crate::step::ops::Pw;
 use crate::step::{Graph, Op, State, Ty, ValId};
 use linear::Linear;
@@ -60,11 +60,7 @@ impl Source {
     fn find(net: &Net, reader: ValId, operand: usize) -> Option<Source> {
         let product = net.graph.node(reader).args[operand];
         let Op::MatMul { transposed } = net.graph.node(product).op else { return None };
-        let is_only_reader = net.graph.nodes.iter().enumerate().all(|(at, node)| {
-            let reads = node.args.iter().filter(|a| **a == product).count();
-            reads == usize::from(at == reader.idx())
-        });
-        if !is_only_reader || net.outputs.iter().any(|o| o.val == product) {
+        if only_reader(net, product) != Some((reader, operand)) {
             return None;
         }
         let [x, weight] = net.graph.node(product).args[..] else { return None };
