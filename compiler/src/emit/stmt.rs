@@ -45,6 +45,7 @@ impl Frame<'_> {
             Stmt::MatMul { size, a, b, tiles, c } => self.matmul(*size, a, b, tiles.as_ref(), c),
             Stmt::Tile { rows, width, swapped, src, dst } => self.tile(*rows, *width, *swapped, src, dst),
             Stmt::MatMulShards { size, a, spikes, b, c } => self.matmul_shards(*size, a, *spikes, b, c),
+            Stmt::MatMulEach { size, a, b, tiles, c } => self.matmul_each(*size, a, b, tiles, c),
             Stmt::Slide { slide, over, rows, a, b, c } => self.slide(*slide, over, *rows, a, b.as_ref(), c),
             Stmt::Turn { rows, width, src, dst } => {
                 let args =
@@ -161,9 +162,30 @@ impl Frame<'_> {
         args.push(self.address(&b.0));
         args.push(self.int(b.1 as i64));
         args.push(self.address(c));
-        let of_ctx = [offset_of!(Ctx, shard_idx), offset_of!(Ctx, shards), offset_of!(Ctx, shard_stride)];
-        args.extend(of_ctx.map(|offset| self.field(offset)));
+        args.extend(self.part_of_shards());
         self.call("snn_matmul_shards", &[types::I64; 13], None, &args);
+    }
+
+    fn matmul_each(
+        &mut self,
+        size: [usize; 3],
+        a: &(Access, usize),
+        b: &(Access, [usize; 2]),
+        tiles: &Access,
+        c: &Access,
+    ) {
+        let mut args: Vec<Value> = size.iter().map(|s| self.int(*s as i64)).collect();
+        args.extend([self.address(&a.0), self.int(a.1 as i64), self.address(&b.0)]);
+        args.extend(b.1.map(|s| self.int(s as i64)));
+        args.extend([self.address(tiles), self.address(c)]);
+        args.extend(self.part_of_shards());
+        self.call("snn_matmul_each", &[types::I64; 13], None, &args);
+    }
+
+    /// Which part is made, of how many shards, and how far apart those lie.
+    fn part_of_shards(&mut self) -> [Value; 3] {
+        [offset_of!(Ctx, shard_idx), offset_of!(Ctx, shards), offset_of!(Ctx, shard_stride)]
+            .map(|offset| self.field(offset))
     }
 
     fn matmul_of_spikes(

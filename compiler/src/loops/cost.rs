@@ -83,6 +83,10 @@ impl Program {
                     (of(&[*m, *k]) * left + 4.0 * of(&[*k, *n])) * shards + 4.0 * of(&[*m, *n]),
                 )
             }
+            Stmt::MatMulEach { size: [m, k, n], .. } => (
+                2.0 * of(&[*m, *k, *n]) * shards,
+                4.0 * ((of(&[*m, *k]) + of(&[*m, *n])) * shards + of(&[*k, *n])),
+            ),
             Stmt::Slide { slide, over, rows, a, b, c } => {
                 let width = |shape: Vec<usize>| of(&shape);
                 let mut operands = slide.operands(over).into_iter().map(width);
@@ -133,6 +137,7 @@ impl Program {
             Stmt::MatMulShards { size: [m, k, n], spikes, .. } => {
                 format!("product {}{m}x{}x{n}", if *spikes { "spikes " } else { "" }, k * self.shards)
             }
+            Stmt::MatMulEach { size: [m, k, n], .. } => format!("product {}x{k}x{n}", m * self.shards),
             Stmt::Slide { slide, over, rows, .. } => {
                 format!("{} {rows} rows of {}", slide.name(), crate::step::print::windows(over))
             }

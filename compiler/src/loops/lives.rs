@@ -114,6 +114,12 @@ macro_rules! walk {
                 $f(b, Use::Read);
                 $f(c, Use::Write);
             }
+            Stmt::MatMulEach { a: (a, _), b: (b, _), tiles, c, .. } => {
+                $f(a, Use::Read);
+                $f(tiles, Use::Read);
+                $f(b, Use::Read);
+                $f(c, Use::Write);
+            }
             Stmt::Slide { a: (a, _), b, c: (c, _), .. } => {
                 $f(a, Use::Read);
                 b.$iter().for_each(|(b, _)| $f(b, Use::Read));

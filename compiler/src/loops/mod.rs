@@ -19,7 +19,7 @@
 //! element come before its stores.
 //!
 //! **Numbers** are f32; conditions are 0 and 1. Sums start from 0 and go in ascending order; other folds start from the first
-//! element. Products are rounded before they are added, except in [`Stmt::MatMul`] and [`Stmt::Slide`] outside of strict mode.
+//! element. Products are rounded before they are added, except in products of matrices and [`Stmt::Slide`] outside of strict mode.
 //!
 //! No Cranelift here: a second emitter reads the same program.
 
@@ -194,6 +194,19 @@ pub enum Stmt {
         /// Right factor and its row stride; columns are adjacent.
         b: (Access, usize),
         /// Result, rows of n.
+        c: Access,
+    },
+    /// For each running shard `c[m, n] = a[m, k] b[k, n]`, in a phase of parts, each of which makes some columns of every `c`.
+    MatMulEach {
+        /// Sizes m, k, n.
+        size: [usize; 3],
+        /// Left factor, of a shard, and its row stride; columns are adjacent.
+        a: (Access, usize),
+        /// Right factor, of all shards, and its strides.
+        b: (Access, [usize; 2]),
+        /// The right factor once more, as [`Stmt::Tile`] made it.
+        tiles: Access,
+        /// Result, of a shard: rows of n.
         c: Access,
     },
     /// What is done window by window, for each row; floats from row to row stand beside the accesses, which give the first element.

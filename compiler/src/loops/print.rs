@@ -115,6 +115,16 @@ impl Program {
                 self.access(&b.0),
                 b.1
             ),
+            Stmt::MatMulEach { size: [m, k, n], a, b, tiles, c } => writeln!(
+                f,
+                "{pad}{} <- of each shard matmul {m}x{k}x{n} {} stride {}, {} strides {:?}, tiles {}",
+                self.access(c),
+                self.access(&a.0),
+                a.1,
+                self.access(&b.0),
+                b.1,
+                self.access(tiles)
+            ),
             Stmt::Slide { slide, over, rows, a, b, c } => {
                 let operands: Vec<String> = [Some(*a), *b]
                     .iter()

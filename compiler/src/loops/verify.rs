@@ -139,6 +139,12 @@ fn stmts(program: &Program, body: &[Stmt], turns: Turns) -> Result<(), String> {
                 corner(program, &b.0, (k - 1) * b.1 + n - 1, turns)?;
                 corner(program, c, m * n - 1, turns)?;
             }
+            Stmt::MatMulEach { size: [m, k, n], a, b, tiles, c } => {
+                corner(program, tiles, tiled_floats(*k, *n) - 1, turns)?;
+                corner(program, &a.0, (m - 1) * a.1 + k - 1, turns)?;
+                corner(program, &b.0, (k - 1) * b.1[0] + (n - 1) * b.1[1], turns)?;
+                corner(program, c, m * n - 1, turns)?;
+            }
             Stmt::Slide { slide, over, rows, a, b, c } => {
                 let mut operands = slide.operands(over).into_iter();
                 for (access, stride) in [Some(*a), *b].into_iter().flatten() {

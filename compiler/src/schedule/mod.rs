@@ -4,9 +4,10 @@
 //! and these are added once. Pointwise values on the same axes fuse into one nest as far as their operands allow; only what
 //! another statement reads gets a buffer. `phases` and `block` decide the order and the fusion, `scan` makes the time loops,
 //! `statement` and `reduce` everything that is no nest, `nest` the instructions, `layout` the buffers, `spikes` which of them are bits,
-//! `sum_in_nest` which sums over samples are made where their terms are, `weights` which products get weights in another form, `parts` which loops all threads share, `groups` which phases a shard goes
+//! `sum_in_nest` which sums over samples are made where their terms are, `weights` which products get weights in another form, `at_once` which are done for all shards at once, `parts` which loops all threads share, `groups` which phases a shard goes
 //! through without a break, `sweeps` what is made segment by segment, `in_place` which buffers are one, `memory` where they lie.
 
+mod at_once;
 mod block;
 mod groups;
 mod in_place;
@@ -69,6 +70,7 @@ pub fn loops(net: &Net) -> Program {
     spikes::pack(&mut program, &inputs);
     sum_in_nest::run(&mut program);
     weights::prepare(&mut program);
+    at_once::run(&mut program);
     parts::spread(&mut program);
     groups::join(&mut program);
     in_place::share(&mut program);

@@ -57,6 +57,8 @@ pub fn symbols(strict: bool) -> Vec<(&'static str, *const u8)> {
         if strict { spikes::snn_matmul_spikes_strict } else { spikes::snn_matmul_spikes_fast };
     let of_shards: shards::ShardsFn =
         if strict { shards::snn_matmul_shards_strict } else { shards::snn_matmul_shards_fast };
+    let of_each: shards::EachFn =
+        if strict { shards::snn_matmul_each_strict } else { shards::snn_matmul_each_fast };
     let conv: conv::ConvFn = if strict { conv::snn_conv_strict } else { conv::snn_conv_fast };
     vec![
         ("snn_conv", conv as *const u8),
@@ -67,6 +69,7 @@ pub fn symbols(strict: bool) -> Vec<(&'static str, *const u8)> {
         ("snn_matmul_tiled", of_tiles as *const u8),
         ("snn_matmul_spikes", of_spikes as *const u8),
         ("snn_matmul_shards", of_shards as *const u8),
+        ("snn_matmul_each", of_each as *const u8),
         ("snn_turn_spikes", bits::snn_turn_spikes as bits::TurnFn as *const u8),
         ("snn_tile_columns", tiles::snn_tile_columns as tiles::TileFn as *const u8),
         ("snn_lap", laps::snn_lap as laps::LapFn as *const u8),

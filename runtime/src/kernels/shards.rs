@@ -1,4 +1,5 @@
-//! Sums of products over the shards of a batch, part by part: weight gradients. No products of one shard: those are `matmul` and `spikes`.
+//! Products over the shards of a batch, part by part: their sums, which are weight gradients, and those of each shard with the same right
+//! factor. No products of one shard: those are `matmul`, `tiles` and `spikes`.
 
 use super::bits::Rows;
 use super::matmul::{self, Product};
@@ -111,6 +112,85 @@ pub unsafe extern "C" fn snn_matmul_shards_strict(
     }
 }
 
+/// `(m, k, n, a, a_rs, b, b_rs, b_cs, tiles, c, part, shards, stride)`: C[m, n] of each shard is A[m, k] of that shard times B[k, n]; A and C
+/// lie `stride` floats apart. Of each C only the columns that belong to `part` are written. `tiles` is B once more.
+pub type EachFn = unsafe extern "C" fn(
+    u64,
+    u64,
+    u64,
+    *const f32,
+    i64,
+    *const f32,
+    i64,
+    i64,
+    *const f32,
+    *mut f32,
+    u64,
+    u64,
+    u64,
+);
+
+macro_rules! each {
+    ($(#[$doc:meta])* $name:ident, $product:expr) => {
+        $(#[$doc])*
+        #[allow(clippy::too_many_arguments)]
+        pub unsafe extern "C" fn $name(
+            m: u64,
+            k: u64,
+            n: u64,
+            a: *const f32,
+            a_rs: i64,
+            b: *const f32,
+            b_rs: i64,
+            b_cs: i64,
+            tiles: *const f32,
+            c: *mut f32,
+            part: u64,
+            shards: u64,
+            stride: u64,
+        ) {
+            let whole = Product::new((m, k, n), (a, a_rs, 1), (b, b_rs, b_cs), (c, n as i64));
+            let columns = slice(whole.n, PARTS, part as usize);
+            // A part may be empty, and then begins behind the end.
+            let tiles = tiles.wrapping_add(columns.start * whole.k);
+            for shard in 0..if columns.is_empty() { 0 } else { shards as usize } {
+                let (at, first) = (shard * stride as usize, columns.start as isize);
+                let p = Product {
+                    n: columns.len(),
+                    a: a.wrapping_add(at),
+                    b: b.wrapping_offset(first * whole.b_cs),
+                    c: c.wrapping_add(at).wrapping_offset(first),
+                    ..whole
+                };
+                // SAFETY: the caller's promise; a part begins with a tile.
+                unsafe { $product(&p, tiles) }
+            }
+        }
+    };
+}
+
+each! {
+    /// The products in the order that is fastest on this machine.
+    ///
+    /// # Safety
+    /// A, B, tiles and C cover what sizes and strides say; `part` of C is written by nobody else, and C overlaps nothing else.
+    snn_matmul_each_fast, tiles::product
+}
+
+each! {
+    /// The products with the order of sums of [`matmul::snn_matmul_strict`].
+    ///
+    /// # Safety
+    /// As [`snn_matmul_each_fast`].
+    snn_matmul_each_strict, |p, _| matmul::ordered(p)
+}
+
+/// What part `part` of `parts` has of `len` columns or rows: whole tiles.
+fn slice(len: usize, parts: usize, part: usize) -> std::ops::Range<usize> {
+    let step = len.div_ceil(parts).next_multiple_of(TILE);
+    (part * step).min(len)..((part + 1) * step).min(len)
+}
+
 /// One part of a sum of products over shards.
 struct Shards {
     /// Of shard 0 and all of C.
@@ -132,10 +212,6 @@ impl Shards {
         let is_spikes = is_spikes != 0;
         // Spikes are listed once for each part, so that parts are columns; dense products like squares.
         let (across, part) = (if is_spikes { PARTS } else { 2 }, part as usize);
-        let slice = |len: usize, parts: usize, part: usize| {
-            let step = len.div_ceil(parts).next_multiple_of(TILE);
-            (part * step).min(len)..((part + 1) * step).min(len)
-        };
         Shards {
             rows: slice(whole.m, PARTS / across, part / across),
             columns: slice(whole.n, across, part % across),

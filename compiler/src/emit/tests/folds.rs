@@ -83,6 +83,24 @@ fn products_agree() {
 }
 
 #[test]
+fn products_for_all_shards_at_once_agree() {
+    let mut net = net(3, 2, 2);
+    for (k, n) in [(400, 400), (331, 410)] {
+        let (w, v) = (param(&mut net, &[k, n]), param(&mut net, &[n, k]));
+        for axes in ["b", "tb"] {
+            let x = input(&mut net, &ty(axes, &[k]));
+            for (matrix, transposed) in [(w, false), (v, true)] {
+                let y = net.graph.matmul(x, matrix, transposed);
+                output(&mut net, y);
+            }
+        }
+    }
+    let loops = crate::schedule::loops(&net).to_string();
+    assert_eq!(loops.matches("<- of each shard matmul 2x").count(), 4, "not those of each step: {loops}");
+    check(&net);
+}
+
+#[test]
 fn weight_gradients_agree() {
     for (x_axes, d_axes) in [("tb", "tb"), ("b", "tb"), ("tb", "b"), ("b", "b")] {
         let mut net = net(4, 3, 2);

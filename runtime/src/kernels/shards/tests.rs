@@ -1,9 +1,10 @@
-//! Sums of products over shards against the reference, bit by bit where the order of sums is the same.
+//! Products over shards against the reference, bit by bit where the order of sums is the same.
 
 use super::*;
 use crate::kernels::bits::{snn_turn_spikes, turned_words};
 use crate::kernels::reference;
 use crate::kernels::spikes::tests::{SIZES, distance, packed, random, same_bits, spikes};
+use crate::kernels::tiles::snn_tile_columns;
 use crate::memory::AlignedBuf;
 
 /// Shards of `[rows of A, rows of B]`, one behind the other, and the products of their reference, added from 0 on.
@@ -59,5 +60,46 @@ fn sums_over_shards_are_those_of_the_reference() {
             check_shards(size, shards, 0.1, false);
         }
         check_shards(size, 2, 0.5, true);
+    }
+}
+
+#[test]
+fn products_of_each_shard_are_those_of_the_reference() {
+    for (m, k, n) in SIZES {
+        let (shards, stride) = (3, (m * k + m * n).next_multiple_of(16));
+        let b = random(k * n, 2);
+        let mut tiles = vec![f32::NAN; tiled_floats(k, n)];
+        // SAFETY: B and room for it in tiles.
+        unsafe { snn_tile_columns(k as u64, n as u64, 0, b.as_ptr(), tiles.as_mut_ptr(), 0, 1) };
+        let mut before = vec![f32::NAN; shards * stride];
+        for (shard, memory) in before.chunks_mut(stride).enumerate() {
+            memory[..m * k].copy_from_slice(&random(m * k, 3 + shard as u64));
+        }
+        let mut expected = before.clone();
+        for memory in expected.chunks_mut(stride) {
+            let (a, c) = memory.split_at_mut(m * k);
+            reference::matmul((m, k, n), (a, k, 1), (&b, n, 1), (&mut c[..m * n], n), false);
+        }
+        for kernel in [snn_matmul_each_fast as EachFn, snn_matmul_each_strict] {
+            let mut memory = AlignedBuf::copy_of(&before).unwrap();
+            for part in 0..PARTS as u64 {
+                // SAFETY: A and C of the shards lie `stride` floats apart.
+                unsafe {
+                    let a = memory[..].as_mut_ptr();
+                    let (c, rest) = (a.add(m * k), (part, shards as u64, stride as u64));
+                    let (size, b_rs) = ([m, k, n].map(|s| s as u64), n as i64);
+                    let (b, tiles) = (b.as_ptr(), tiles.as_ptr());
+                    kernel(
+                        size[0], size[1], size[2], a, k as i64, b, b_rs, 1, tiles, c, rest.0, rest.1, rest.2,
+                    );
+                }
+            }
+            for (got, want) in memory.chunks(stride).zip(expected.chunks(stride)) {
+                let (got, want) = (&got[m * k..][..m * n], &want[m * k..][..m * n]);
+                assert!(distance(got, want) < 3e-4, "{m} {k} {n}");
+                let strict = kernel as usize == snn_matmul_each_strict as *const () as usize;
+                assert!(!strict || same_bits(got, want), "{m} {k} {n}");
+            }
+        }
     }
 }
