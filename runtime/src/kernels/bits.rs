@@ -159,7 +159,10 @@ impl Rows {
         ends: &mut [u32],
     ) -> usize {
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx512vbmi2") && is_x86_feature_detected!("avx512bw") {
+        if is_x86_feature_detected!("avx512vbmi2")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+        {
             // SAFETY: the features are there; the rest is the caller's promise.
             return unsafe { self.list_avx512(k0, depth, entries, at, ends) };
         }
@@ -168,7 +171,7 @@ impl Rows {
     }
 
     #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt")]
     unsafe fn list_avx512(
         &self,
         k0: usize,
@@ -177,18 +180,24 @@ impl Rows {
         at: usize,
         ends: &mut [u32],
     ) -> usize {
-        let places: [u16; 32] = std::array::from_fn(|lane| lane as u16);
-        // SAFETY: 32 numbers are read, and written behind `to`; the rest is the caller's promise.
+        let places: [u8; 64] = std::array::from_fn(|lane| lane as u8);
+        // SAFETY: 64 numbers are read, and up to 32 behind those of a word are written; the rest is the caller's promise.
         unsafe {
-            let first = _mm512_loadu_epi16(places.as_ptr().cast());
+            let places = _mm512_loadu_epi8(places.as_ptr().cast());
             let put = |to: *mut u16, base: u16, word: u64| {
-                let low = _mm512_add_epi16(first, _mm512_set1_epi16(base as i16));
-                let high = _mm512_add_epi16(low, _mm512_set1_epi16(32));
-                let some = _mm512_maskz_compress_epi16(word as u32, low);
-                _mm512_storeu_epi16(to.cast(), some);
-                let to = to.add((word as u32).count_ones() as usize);
-                let some = _mm512_maskz_compress_epi16((word >> 32) as u32, high);
-                _mm512_storeu_epi16(to.cast(), some);
+                let some = _mm512_maskz_compress_epi8(word, places);
+                let few = _mm256_cvtepu8_epi16(_mm512_castsi512_si128(some));
+                _mm256_storeu_epi16(to.cast(), _mm256_add_epi16(few, _mm256_set1_epi16(base as i16)));
+                // Mostly there are few, and the processor guesses that.
+                if word.count_ones() > 16 {
+                    let halves = [_mm512_castsi512_si256(some), _mm512_extracti64x4_epi64::<1>(some)];
+                    let base = _mm512_set1_epi16(base as i16);
+                    let [low, high] = halves.map(|half| _mm512_add_epi16(_mm512_cvtepu8_epi16(half), base));
+                    _mm512_storeu_epi16(to.cast(), low);
+                    if word.count_ones() > 32 {
+                        _mm512_storeu_epi16(to.add(32).cast(), high);
+                    }
+                }
             };
             self.list_words(k0, depth, entries, at, ends, put)
         }
