@@ -46,6 +46,7 @@ pub(super) fn phase(
         ctx,
         step: None,
         segment: None,
+        first_row: None,
         scratch: None,
         kernel_frame: None,
         lap: options.laps.then(|| loops.statements_before(idx)),
@@ -83,12 +84,14 @@ pub(super) struct Frame<'a> {
     pub step: Option<Value>,
     /// Number of the enclosing segment, and the steps of each.
     pub segment: Option<(Value, usize)>,
+    /// The first row of the nests of a time loop, if some rows are done at a time.
+    pub first_row: Option<Value>,
     /// Memory of this call, if it needs some.
     pub scratch: Option<StackSlot>,
     /// Frame of kernels, if there are some.
     pub kernel_frame: Option<StackSlot>,
     /// Number of the next statement, if statements are timed.
-    lap: Option<usize>,
+    pub lap: Option<usize>,
     functions: BTreeMap<&'static str, FuncRef>,
     isa: &'a dyn TargetIsa,
 }
@@ -180,7 +183,7 @@ impl Frame<'_> {
         self.b.switch_to_block(exit);
     }
 
-    /// Address of row 0, column 0 of an access at the current step.
+    /// Address of the first row that is done, column 0, of an access at the current step.
     pub fn address(&mut self, a: &Access) -> Value {
         let info = &self.loops.buffers[a.buffer];
         let base = match info.region {
@@ -204,6 +207,9 @@ impl Frame<'_> {
         if a.step != 0 {
             let step = self.step.expect("verified: within a time loop");
             address = self.plus_times(address, step, 4 * a.step as i64);
+        }
+        if let Some(row) = self.first_row {
+            address = self.plus_times(address, row, 4 * a.row as i64);
         }
         address
     }

@@ -3,6 +3,7 @@
 //! One function for each phase. All arithmetic is on four f32 lanes; what is left of a row, and all of it without `vector`, runs
 //! on lane 0 of the same operations, so that both forms give the same bits. No fused multiply-add is emitted.
 
+mod blocks;
 mod function;
 mod jit;
 mod kernel;

@@ -15,14 +15,7 @@ impl Frame<'_> {
     /// A statement.
     pub fn stmt(&mut self, stmt: &Stmt) {
         if let Stmt::Steps { reverse, body } = stmt {
-            let steps = self.segment.map_or(self.loops.steps, |(_, steps)| steps);
-            return self.repeat(steps as i64, 1, *reverse, |f, step| {
-                let outer = f.step.replace(step);
-                for stmt in body {
-                    f.stmt(stmt);
-                }
-                f.step = outer;
-            });
+            return self.steps(*reverse, body);
         }
         if let Stmt::Segments { reverse, count, steps, body } = stmt {
             return self.repeat(*count as i64, 1, *reverse, |f, segment| {
@@ -35,6 +28,18 @@ impl Frame<'_> {
         }
         self.work(stmt);
         self.end_lap();
+    }
+
+    /// The statements of a time loop, step after step.
+    pub fn every_step(&mut self, reverse: bool, body: &[Stmt]) {
+        let steps = self.segment.map_or(self.loops.steps, |(_, steps)| steps);
+        self.repeat(steps as i64, 1, reverse, |f, step| {
+            let outer = f.step.replace(step);
+            for stmt in body {
+                f.stmt(stmt);
+            }
+            f.step = outer;
+        });
     }
 
     /// A statement that is no time loop.

@@ -1,6 +1,8 @@
 //! Time loops: delays, directions, results, states in place and not, values that stay the same, scans without samples.
 
 use super::*;
+use crate::emit::blocks::rows_at_once;
+use crate::loops::Stmt;
 use crate::net::{Scan, ScanOut};
 use crate::step::ops::{Fold, Pw};
 use crate::step::{Axes, Graph, State};
@@ -73,6 +75,28 @@ fn neurons_agree_in_both_directions_and_with_delays() {
             }
         }
     }
+}
+
+#[test]
+fn long_loops_agree_some_rows_at_a_time() {
+    for (delay, reverse) in [(1, false), (1, true), (3, false)] {
+        let net = leaky(delay, reverse, 330);
+        let loops = schedule::loops(&net);
+        let of_loop = |stmt: &Stmt| match stmt {
+            Stmt::Steps { body, .. } => rows_at_once(body, &loops.buffers),
+            _ => None,
+        };
+        let rows = loops.phases.iter().flat_map(|phase| &phase.body).find_map(of_loop);
+        assert_eq!(rows, Some((3, 2)), "one whole piece and a rest: {loops}");
+        check(&net);
+    }
+    let small = schedule::loops(&leaky(1, false, 40));
+    let Some(Stmt::Steps { body, .. }) =
+        small.phases[0].body.iter().find(|s| matches!(s, Stmt::Steps { .. }))
+    else {
+        panic!("a time loop")
+    };
+    assert_eq!(rows_at_once(body, &small.buffers), None, "all is near");
 }
 
 /// Three states that change places, one read after the nest that makes it.
