@@ -46,12 +46,10 @@ pub unsafe extern "C" fn snn_pool(
                 match part {
                     0 => mean(&over, a, c),
                     1 => mean_to_image(&over, a, c),
-                    2 => max(&over, a, |at, place| c[at] = a[place]),
+                    2 => max(&over, a, c),
                     _ => {
                         let b = b.offset(r * b_rs as isize).add(channel * from);
-                        let b = std::slice::from_raw_parts(b, from);
-                        c.fill(0.0);
-                        max(&over, a, |at, place| c[place] += b[at]);
+                        max_to_image(&over, a, std::slice::from_raw_parts(b, from), c);
                     }
                 }
             }
@@ -67,7 +65,7 @@ fn share(over: &Windows) -> f32 {
 /// Sums from 0 for ascending taps; the zeros of the padding change nothing.
 fn mean(over: &Windows, image: &[f32], to: &mut [f32]) {
     if is_halving(over) {
-        return halves(over, image, to);
+        return halves(over, image, to, |a, b| ((((0.0 + a[0]) + a[1]) + b[0]) + b[1]) * 0.25);
     }
     to.fill(0.0);
     each_tap(over, |at, place| to[at] += image[place]);
@@ -76,11 +74,56 @@ fn mean(over: &Windows, image: &[f32], to: &mut [f32]) {
 
 fn mean_to_image(over: &Windows, from: &[f32], image: &mut [f32]) {
     if is_halving(over) {
-        return doubles(over, from, image);
+        return doubles(over, image, |y, above, below| {
+            let half = above.len();
+            for row in [above, below] {
+                let pairs = row.iter_mut().zip(&from[y * half..]);
+                pairs.for_each(|(pair, from)| *pair = [(0.0 + from) * 0.25; 2]);
+            }
+        });
     }
     image.fill(0.0);
     each_tap(over, |at, place| image[place] += from[at]);
     image.iter_mut().for_each(|sum| *sum *= share(over));
+}
+
+fn max(over: &Windows, image: &[f32], to: &mut [f32]) {
+    if is_halving(over) {
+        return halves(over, image, to, |a, b| larger(larger(larger(a[0], a[1]), b[0]), b[1]));
+    }
+    each_largest(over, image, |at, place| to[at] = image[place]);
+}
+
+fn max_to_image(over: &Windows, image: &[f32], from: &[f32], to: &mut [f32]) {
+    if is_halving(over) {
+        let width = over.size[1];
+        return doubles(over, to, |y, above, below| {
+            let (a, b) = image[2 * y * width..][..2 * width].split_at(width);
+            let read = a.as_chunks::<2>().0.iter().zip(b.as_chunks::<2>().0).zip(&from[y * above.len()..]);
+            for ((above, below), ((a, b), from)) in above.iter_mut().zip(below).zip(read) {
+                (*above, *below) = to_first_largest(*a, *b, 0.0 + from);
+            }
+        });
+    }
+    to.fill(0.0);
+    each_largest(over, image, |at, place| to[place] += from[at]);
+}
+
+/// The second one only if it is larger: a comparison that no number wins keeps the first, as in [`each_largest`].
+fn larger(first: f32, second: f32) -> f32 {
+    if second > first { second } else { first }
+}
+
+/// `value` in the place of the first of the largest of four elements, 0 in the others.
+fn to_first_largest(a: [f32; 2], b: [f32; 2], value: f32) -> ([f32; 2], [f32; 2]) {
+    let second = larger(a[0], a[1]);
+    let third = larger(second, b[0]);
+    let is = [a[1] > a[0], b[0] > second, b[1] > third];
+    let value = |here: bool| if here { value } else { 0.0 };
+    (
+        [value(!(is[0] | is[1] | is[2])), value(is[0] & !(is[1] | is[2]))],
+        [value(is[1] & !is[2]), value(is[2])],
+    )
 }
 
 /// Whether windows are squares of four elements side by side, which nearly all networks have and processors can do many of at once.
@@ -88,28 +131,27 @@ fn is_halving(over: &Windows) -> bool {
     over.kernel == [2, 2] && over.stride == [2, 2] && over.padding == [0, 0]
 }
 
-/// [`mean`] of squares of four elements.
-fn halves(over: &Windows, image: &[f32], to: &mut [f32]) {
+/// What `of` makes of each square of four elements, of its upper and its lower pair.
+fn halves(over: &Windows, image: &[f32], to: &mut [f32], of: impl Fn([f32; 2], [f32; 2]) -> f32) {
     let (width, half) = (over.size[1], over.out_size()[1]);
     for (rows, to) in image.chunks_exact(2 * width).zip(to.chunks_exact_mut(half)) {
         let (above, below) = rows.split_at(width);
         for ((to, a), b) in to.iter_mut().zip(above.as_chunks::<2>().0).zip(below.as_chunks::<2>().0) {
-            *to = ((((0.0 + a[0]) + a[1]) + b[0]) + b[1]) * 0.25;
+            *to = of(*a, *b);
         }
     }
 }
 
-/// [`mean_to_image`] of squares of four elements.
-fn doubles(over: &Windows, from: &[f32], image: &mut [f32]) {
+/// An image of squares of four elements: `write` gets the number of each row of them, with its upper and its lower pairs. What lies in no
+/// square becomes 0.
+fn doubles(over: &Windows, image: &mut [f32], write: impl Fn(usize, &mut [[f32; 2]], &mut [[f32; 2]])) {
     let (width, [height, half]) = (over.size[1], over.out_size());
     image[2 * height * width..].fill(0.0);
-    for (rows, from) in image.chunks_exact_mut(2 * width).zip(from.chunks_exact(half)) {
+    for (y, rows) in image.chunks_exact_mut(2 * width).enumerate() {
         let (above, below) = rows.split_at_mut(width);
-        for row in [above, below] {
-            let (pairs, _) = row.as_chunks_mut::<2>();
-            pairs.iter_mut().zip(from).for_each(|(pair, from)| *pair = [(0.0 + from) * 0.25; 2]);
-            row[2 * half..].fill(0.0);
-        }
+        above[2 * half..].fill(0.0);
+        below[2 * half..].fill(0.0);
+        write(y, above.as_chunks_mut().0, below.as_chunks_mut().0);
     }
 }
 
@@ -129,7 +171,7 @@ fn each_tap(over: &Windows, mut f: impl FnMut(usize, usize)) {
 }
 
 /// Calls `f` with each window and the first of its largest elements.
-fn max(over: &Windows, image: &[f32], mut f: impl FnMut(usize, usize)) {
+fn each_largest(over: &Windows, image: &[f32], mut f: impl FnMut(usize, usize)) {
     let [height, width] = over.out_size();
     let from = |axis: usize, at: usize| {
         let start = at * over.stride[axis];
@@ -200,6 +242,29 @@ mod tests {
                 to.iter_mut().for_each(|sum| *sum *= share(&over));
             }
             assert_eq!(run(1, &over, [&means, &[]], image.len()), expected);
+        }
+    }
+
+    #[test]
+    fn maxima_of_squares_are_those_of_windows_of_any_size_also_of_equal_and_of_no_numbers() {
+        let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        for size in [[4, 6], [5, 7], [2, 2], [3, 40]] {
+            let over = Windows { size, ..squares(0) };
+            let (area, out) = (size[0] * size[1], over.positions());
+            // Few values, so that many are equal, both zeros, and what is no number.
+            let values = [-0.0, 0.0, 1.0, -1.0, 1.0, f32::NAN, 0.5];
+            let image: Vec<f32> = (0..2 * area).map(|k| values[(k * k + k / 3) % values.len()]).collect();
+            let gradient: Vec<f32> =
+                (0..2 * out).map(|k| if k == 1 { -0.0 } else { k as f32 - 2.5 }).collect();
+            let (mut maxima, mut back) = (vec![0.0; 2 * out], vec![0.0; 2 * area]);
+            for channel in 0..2 {
+                each_largest(&over, &image[channel * area..][..area], |at, place| {
+                    maxima[channel * out + at] = image[channel * area + place];
+                    back[channel * area + place] += gradient[channel * out + at];
+                });
+            }
+            assert_eq!(bits(run(2, &over, [&image, &[]], 2 * out)), bits(maxima), "{size:?}");
+            assert_eq!(bits(run(3, &over, [&image, &gradient], 2 * area)), bits(back), "{size:?}");
         }
     }
 
