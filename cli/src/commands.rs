@@ -197,7 +197,7 @@ fn check(file: &Path, memory: bool, common: &Common) -> Result<Vec<JobReport>, F
             true => runner.training_plan(job, batch, known, &staged.net),
             false => program.plan.clone(),
         };
-        let needs = Needs::new(&plan, runner.data_bytes(), trains, threads);
+        let needs = Needs::new(&plan, runner.data_bytes(job, batch), trains, threads);
         let segments = staged.net.segments.as_ref().map_or(String::new(), |s| {
             format!("; {} segments of {} steps", staged.net.steps / s.steps, s.steps)
         });

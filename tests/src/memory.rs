@@ -1,6 +1,6 @@
 //! Memory of trainings: what `--memory` promises, what it says when it cannot, and what `check --memory` predicts.
 
-use crate::cli::{Ran, command, ensure, plain, snnc};
+use crate::cli::{Folder, Ran, command, ensure, plain, snnc};
 use crate::corpus::{common, root};
 use libtest_mimic::Trial;
 use snn_compiler::hir::{Job, JobKind};
@@ -122,20 +122,55 @@ fn prediction() -> Result<(), String> {
     let file = "tests/perf/a.snn";
     for (steps, bound) in [("n=25", None), ("n=200", None), ("n=200", Some("110MB"))] {
         for threads in ["1", "2"] {
-            let common = [file, "-p", steps, "--threads", threads];
-            let memory = bound.map_or("--memory".to_string(), |bound| format!("--memory={bound}"));
-            let shown = snnc(&[&["check", &memory], &common[..]].concat())?.expect(0)?;
-            let said = shown.out.split(": ").nth(1).and_then(|rest| rest.split(' ').next());
-            let said: f64 = said.and_then(|mb| mb.parse().ok()).ok_or_else(|| shown.out.clone())?;
-            let given = bound.map_or(Vec::new(), |bound| vec!["--memory", bound]);
-            let had = peak(&[&["train", "--quiet"], &common[..], &given].concat())?;
-            let off = said / had - 1.0;
-            ensure(off.abs() < 0.1, || {
-                format!("{steps}, {threads} threads, {bound:?}: {said} MB predicted, {had:.1} MB measured")
-            })?;
+            predicted(&[file, "-p", steps, "--threads", threads], bound)?;
         }
     }
-    Ok(())
+    let folder = Folder::new()?;
+    let file = |name: &str, extra: &str| folder.file(name, images(extra));
+    let plain = said(&[&file("plain.snn", "")?], None)?;
+    let changed = predicted(&[&file("changed.snn", "augment flip")?], None)?;
+    let batch = 2048.0 * 64.0 * 64.0 * 4e-6;
+    ensure((changed - plain - batch).abs() < 0.11, || {
+        format!("{changed} MB predicted with changed images, {plain} MB without")
+    })
+}
+
+/// A training on large images; `extra` is a setting.
+#[cfg(target_os = "linux")]
+fn images(extra: &str) -> String {
+    format!(
+        "model Images {{
+            input x: [1, 64, 64]
+            let p = Rate[1, 8, 8]
+            let y = Integrator[10]
+            x -> p : avg_pool(8)
+            p -> y : dense
+            output y.v
+        }}
+        data noise = std.data.noise(samples = 2560, inputs = 4096, classes = 10)
+        train Images on noise {{ steps 2   batch 2048   epochs 1   {extra} }}"
+    )
+}
+
+/// MB that `check --memory` says a training needs.
+#[cfg(target_os = "linux")]
+fn said(args: &[&str], bound: Option<&str>) -> Result<f64, String> {
+    let memory = bound.map_or("--memory".to_string(), |bound| format!("--memory={bound}"));
+    let shown = snnc(&[&["check", &memory], args].concat())?.expect(0)?;
+    let said = shown.out.split(": ").nth(1).and_then(|rest| rest.split(' ').next());
+    said.and_then(|mb| mb.parse().ok()).ok_or_else(|| shown.out.clone())
+}
+
+/// The same; an error if the training had more or less.
+#[cfg(target_os = "linux")]
+fn predicted(args: &[&str], bound: Option<&str>) -> Result<f64, String> {
+    let said = said(args, bound)?;
+    let given = bound.map_or(Vec::new(), |bound| vec!["--memory", bound]);
+    let had = peak(&[&["train", "--quiet"], args, &given].concat())?;
+    ensure((said / had - 1.0).abs() < 0.1, || {
+        format!("{args:?}, {bound:?}: {said} MB predicted, {had:.1} MB measured")
+    })?;
+    Ok(said)
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -18,7 +18,7 @@ const PROCESS: usize = 12_000_000;
 pub struct Needs {
     /// The process itself: its code, the compiler's tables, standard library.
     pub process: usize,
-    /// All data sets that were read.
+    /// All data sets that were read, and the changed batch of an augmented training.
     pub data: usize,
     /// Parameters, optimizer, and their copies: the state at the start of the epoch, first values.
     pub weights: usize,
@@ -107,9 +107,7 @@ impl Runner<'_> {
     /// The plan of a training with that of its evaluation, which takes turns with it in its memory, if there is one.
     pub fn training_plan(&self, job: &Job, batch: usize, data: DataFacts, net: &Net) -> MemoryPlan {
         let plan = pipeline::memory_plan(net);
-        let stream = self.model(job).inputs.first().is_some_and(|i| i.stream);
-        let split: Option<&Arc<Split>> = job.data.and_then(|(idx, _)| self.data.get(&(idx, stream)));
-        if split.is_none_or(|split| split.test.samples == 0) {
+        if self.data_of(job).is_none_or(|split| split.test.samples == 0) {
             return plan;
         }
         match self.evaluation(job, batch, data, net) {
@@ -118,16 +116,24 @@ impl Runner<'_> {
         }
     }
 
-    /// All data sets that were read.
-    pub fn data_bytes(&self) -> usize {
-        self.data.values().map(|split| data_bytes(split)).sum()
+    /// All data sets that were read, and the samples of a batch that the job changes: those are a copy.
+    pub fn data_bytes(&self, job: &Job, batch: usize) -> usize {
+        let augments = job.train.as_ref().is_some_and(|settings| !settings.augment.is_empty());
+        let changed = if augments { self.data_of(job).map_or(0, |split| split.train.kept_len()) } else { 0 };
+        self.data.values().map(|split| data_bytes(split)).sum::<usize>() + 4 * batch * changed
+    }
+
+    /// The data of a job, if they were read.
+    fn data_of(&self, job: &Job) -> Option<&Arc<Split>> {
+        let stream = self.model(job).inputs.first().is_some_and(|i| i.stream);
+        job.data.and_then(|(idx, _)| self.data.get(&(idx, stream)))
     }
 
     /// The net of a training, cut into segments if it would need more than `--memory` allows. Counts as if each shard had a thread, so that
     /// results do not depend on how many there are. E0914 if no segments are short enough.
     pub fn bounded(&self, job: &Job, net: Net, batch: usize, data: DataFacts) -> Result<Net, Failure> {
         let Some(bound) = self.common.memory else { return Ok(net) };
-        let read = self.data_bytes();
+        let read = self.data_bytes(job, batch);
         let needs = |net: &Net| {
             let plan = self.training_plan(job, batch, data, net);
             Needs::new(&plan, read, true, plan.shards).total()

@@ -42,6 +42,7 @@ impl<'a> Batcher<'a> {
         self.order.extend_from_slice(indices);
         self.x.clear();
         if let Some(pass) = &self.pass {
+            self.x.reserve_exact(indices.len() * self.data.kept_len());
             indices.iter().for_each(|&idx| changed(self.data, pass, idx, &mut self.x));
         }
         self.y.clear();

@@ -134,9 +134,14 @@ impl Dataset {
 
     /// Sample `i` as it is kept.
     fn raw_sample(&self, i: usize) -> &[f32] {
-        let row = if self.bits { 2 * words(self.width()) } else { self.width() };
-        let stride = row * self.steps.unwrap_or(1);
+        let stride = self.kept_len();
         &self.x[i * stride..][..stride]
+    }
+
+    /// Numbers of one sample as it is kept.
+    pub fn kept_len(&self) -> usize {
+        let row = if self.bits { 2 * words(self.width()) } else { self.width() };
+        row * self.steps.unwrap_or(1)
     }
 
     /// Keeps spikes as bits, for inputs that change from step to step: a thirty-second of the memory.
