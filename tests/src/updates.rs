@@ -1,10 +1,11 @@
-//! Updates of optimizers with a geometry or a sign, against numbers of independent programs, and of projections that keep signs, by hand: on the
+//! Updates of optimizers with a geometry or a sign, against numbers of independent programs, and of weights that keep signs, by hand: on the
 //! f64 interpreter (one update) and in machine code (all). Trainings with them are in `tests/suite/optimizers`.
 
 use crate::differential::{Given, interpreted};
 use libtest_mimic::{Failed, Trial};
 use snn_compiler::analyze::Overrides;
 use snn_compiler::diag::{Diagnostics, render};
+use snn_compiler::net::Net;
 use snn_compiler::pipeline::{self, DataFacts, Options, Purpose};
 use snn_compiler::source::Sources;
 use snn_runtime::abi::{SCALARS, Scalar};
@@ -14,14 +15,16 @@ use std::sync::Arc;
 
 /// The trials.
 pub fn trials() -> Vec<Trial> {
-    CASES
-        .iter()
-        .map(|case| {
-            let signs = case.signs.unwrap_or("free");
-            let name = format!("updates: {}, {signs} x {}", case.optimizer, case.times);
-            Trial::test(name, move || run(case).map_err(Failed::from))
-        })
-        .collect()
+    let cases = CASES.iter().map(|case| {
+        let signs = case.signs.unwrap_or("free");
+        let name = format!("updates: {}, {signs} x {}", case.optimizer, case.times);
+        Trial::test(name, move || run(case).map_err(Failed::from))
+    });
+    let turned = OPTIMIZERS.iter().map(|&(optimizer, turns)| {
+        let name = format!("updates: {optimizer} of what is learned with a sign");
+        Trial::test(name, move || turned(optimizer, turns).map_err(Failed::from))
+    });
+    cases.chain(turned).collect()
 }
 
 struct Case {
@@ -153,25 +156,78 @@ const CASES: &[Case] = &[
     },
 ];
 
+/// Every rule of the library, and whether it takes [`P`] with gradients [`D`] to the other sign.
+const OPTIMIZERS: &[(&str, bool)] = &[
+    ("sgd(lr = 1)", true),
+    ("adam(lr = 0.05)", true),
+    ("adamw(lr = 0.05)", true),
+    ("eg(lr = 1)", false),
+    ("eg_noisy(lr = 1)", false),
+    ("p_norm(lr = 1)", true),
+    ("sgd_polarity(lr = 1)", false),
+    ("adam_polarity(lr = 0.05)", false),
+];
+
 /// One weight for each input, whose gradient is the input.
 fn run(case: &Case) -> Result<(), String> {
     let n = case.before.len();
-    let part = match case.signs {
-        None => format!("learn w: [{n}] = 1   let y = Through[{n}]   y.i = w .* x"),
+    let (part, param) = match case.signs {
+        None => (tensor(n, ""), "w"),
         Some(signs) => {
             let first = if signs.contains("minus") { -1 } else { 1 };
-            format!("let y = Through[1]   x -> y : dense(init = {first}, {signs})")
+            let part = format!("let y = Through[1]   x -> y : dense(init = {first}, {signs})");
+            (part, "x->y.weight")
         }
     };
+    let net = net(&part, "", case)?;
+    if case.times == 1 {
+        compare("f64", reference(&net, param, case)?.into_iter(), case.after)?;
+    }
+    let after = compiled(&net, case)?;
+    compare("compiled", after.iter().map(|w| f64::from(*w)), case.after)
+}
+
+/// A tensor of the model, in front of neurons that pass on what arrives.
+fn tensor(n: usize, signs: &str) -> String {
+    format!("learn w: [{n}] {signs} = 1   let y = Through[{n}]   y.i = w .* x")
+}
+
+/// Neurons that learn it; what they learn is the same text in each file.
+fn neurons(n: usize, _: &str) -> String {
+    format!("let y = Weighted[{n}]   y.i = x")
+}
+
+/// After every optimizer a weight that would change its sign is turned back, whether a model or a neuron learns it.
+fn turned(optimizer: &'static str, turns: bool) -> Result<(), String> {
+    let case = Case { optimizer, ..SGD };
+    let n = case.before.len();
+    let changed = |(new, before): (&f32, &f64)| f64::from(*new) * before < 0.0;
+    for (who, part) in [("tensor", tensor as fn(usize, &str) -> String), ("neurons", neurons)] {
+        let after = |signs: &str| compiled(&net(&part(n, signs), signs, &case)?, &case);
+        let (free, kept) = (after("")?, after("sign initial keep sign_flip")?);
+        if free.iter().zip(case.before).any(changed) != turns {
+            return Err(format!("{who}: without signs the weights are {free:?}"));
+        }
+        let turn = |pair: (&f32, &f64)| f64::from(if changed(pair) { -pair.0 } else { *pair.0 });
+        let expected: Vec<f64> = free.iter().zip(case.before).map(turn).collect();
+        compare(who, kept.iter().map(|w| f64::from(*w)), &expected)?;
+    }
+    Ok(())
+}
+
+/// The training of a model that consists of `part`, whose output is summed; `signs` are those of what its neurons `Weighted` learn.
+fn net(part: &str, signs: &str, case: &Case) -> Result<Net, String> {
     let text = format!(
         "neuron Through {{ input i   emit i }}
+        neuron Weighted {{ input i   learn w: neuron {signs} = 1   emit w * i }}
         model One {{
-            input x: [{n}]
+            input x: [{}]
             {part}
             output y
         }}
         data none = std.data.npy(x = \"none.npy\")
         train One on none {{ steps 1   batch 1   optimizer {}   loss sum(last(y), over = population) }}",
+        case.before.len(),
         case.optimizer
     );
     let (mut sources, mut diags) = (Sources::new(), Diagnostics::new());
@@ -183,19 +239,31 @@ fn run(case: &Case) -> Result<(), String> {
     let job = &checked.program.jobs[0];
     let model = &checked.program.models[job.model.idx()];
     let data = DataFacts { target_width: 0, spikes: false };
-    let net = pipeline::net(model, job, Purpose::Train, 1, data, true)?.net;
-    let before: Vec<f32> = case.before.iter().map(|w| *w as f32).collect();
-    let given: Given = vec![("x".into(), case.gradient.to_vec()), ("mask".into(), vec![1.0])];
-    if case.times == 1 {
-        let results = interpreted::<f64>(&net, &given, std::slice::from_ref(&before), 1);
-        let param = format!("{} Param(0)", if case.signs.is_some() { "x->y.weight" } else { "w" });
-        let (_, after) = results.iter().find(|(name, _)| *name == param).ok_or("w stays")?;
-        compare("f64", after.iter().copied(), case.after)?;
-    }
-    let program = Arc::new(pipeline::compile(&net, &Options { strict: true, vector: true }));
+    Ok(pipeline::net(model, job, Purpose::Train, 1, data, true)?.net)
+}
+
+fn given(case: &Case) -> Given {
+    vec![("x".into(), case.gradient.to_vec()), ("mask".into(), vec![1.0])]
+}
+
+fn before(case: &Case) -> Vec<f32> {
+    case.before.iter().map(|w| *w as f32).collect()
+}
+
+/// The weights after one update by the f64 interpreter.
+fn reference(net: &Net, param: &str, case: &Case) -> Result<Vec<f64>, String> {
+    let results = interpreted::<f64>(net, &given(case), &[before(case)], 1);
+    let name = format!("{param} Param(0)");
+    Ok(results.iter().find(|(at, _)| *at == name).ok_or("the weights stay")?.1.clone())
+}
+
+/// The weights after all updates by machine code.
+fn compiled(net: &Net, case: &Case) -> Result<Vec<f32>, String> {
+    let program = Arc::new(pipeline::compile(net, &Options { strict: true, vector: true }));
     let mut engine = Engine::new(program.clone(), Arc::new(Pool::alone())).map_err(|e| e.to_string())?;
     let mut weights = Weights::zeroed(&program).map_err(|e| e.to_string())?;
-    weights.param_mut(&program, 0).copy_from_slice(&before);
+    weights.param_mut(&program, 0).copy_from_slice(&before(case));
+    let given = given(case);
     let inputs: Vec<_> = given.iter().map(|(name, values)| (name.as_str(), values.into())).collect();
     for update in 1..=case.times {
         let mut scalars = [0.0; SCALARS];
@@ -203,7 +271,7 @@ fn run(case: &Case) -> Result<(), String> {
         let call = Call { key: 11, count: 1, scalars };
         engine.run(&mut weights, &call, &inputs, &mut SectionTimes::default());
     }
-    compare("compiled", weights.param(&program, 0).iter().map(|w| f64::from(*w)), case.after)
+    Ok(weights.param(&program, 0).to_vec())
 }
 
 fn compare(engine: &str, got: impl Iterator<Item = f64>, expected: &[f64]) -> Result<(), String> {

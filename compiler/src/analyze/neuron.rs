@@ -6,7 +6,7 @@ use super::context::{Cx, Draw, is_poison, leaf, number, poison};
 use super::declare::{Decl, article, twice};
 use super::scope::{Meaning, Place, Scope};
 use super::step::Step;
-use super::{expr, init, pointwise, unit};
+use super::{expr, init, pointwise, sign, unit};
 use crate::ast::{self, NeuronItem, StmtKind};
 use crate::diag::Code;
 use crate::diag::suggest::closest;
@@ -173,6 +173,7 @@ fn learn<'a>(cx: &mut Cx<'a>, pop: PopId, scope: &mut Scope<'a>, learn: &'a ast:
     };
     let name = dotted(cx, pop, &learn.name.text);
     let (bounds, bound) = init::bounds(cx, scope, learn.constraint.as_ref());
+    let keep = sign::of_learn(cx, scope, learn, bounds);
     let draw = Draw { stream: name.clone(), shape: own.clone(), fan_in: 1, fan_out: 1, ..Draw::default() };
     let first = init::first_value(cx, scope, &learn.init, draw);
     let param = hir::Param {
@@ -181,7 +182,7 @@ fn learn<'a>(cx: &mut Cx<'a>, pop: PopId, scope: &mut Scope<'a>, learn: &'a ast:
         windows: false,
         unit: Unit::NONE,
         bounds,
-        keep: None,
+        keep,
         init: first,
         trained: !learn.fixed,
         span,

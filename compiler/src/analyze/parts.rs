@@ -6,7 +6,7 @@ use super::context::{Cx, Draw, is_poison, poison};
 use super::declare::{Decl, article};
 use super::neuron::{self, Group};
 use super::scope::{self, Found, Meaning, Name, Place};
-use super::{axes, init};
+use super::{axes, init, sign};
 use crate::ast;
 use crate::diag::Code;
 use crate::hir::{self, Expr, ExprKind, Polarity, Unit};
@@ -73,6 +73,7 @@ pub(super) fn learn<'a>(cx: &mut Cx<'a>, level: usize, learn: &'a ast::Learn) ->
     let span = learn.name.span;
     let mut scope = scope_of(level, Place::Constant);
     let (bounds, bound) = init::bounds(cx, &mut scope, learn.constraint.as_ref());
+    let keep = sign::of_learn(cx, &mut scope, learn, bounds);
     let own = match &learn.scope {
         ast::Scope::Axes(axes) => axes::shape(cx, &mut scope, axes, span, true),
         ast::Scope::Name(name) if name.text == "layer" => Some(Vec::new()),
@@ -106,7 +107,7 @@ pub(super) fn learn<'a>(cx: &mut Cx<'a>, level: usize, learn: &'a ast::Learn) ->
         windows: own.len() == 4,
         unit: Unit::NONE,
         bounds,
-        keep: None,
+        keep,
         init,
         trained: !learn.fixed,
         span,

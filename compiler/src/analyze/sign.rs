@@ -1,5 +1,5 @@
-//! `dense(sign = plus, keep = sign_flip)`: which sign the weights of a projection have, and how updates keep it. The signs that a kind of
-//! population demands are in `checks/dale`.
+//! `dense(sign = plus, keep = sign_flip)`, `learn w: [n, m] >= 0 keep sign_flip = …`: which sign weights have, and how updates keep it. The
+//! signs that a kind of population demands are in `checks/dale`.
 
 use super::args::{self, Applied};
 use super::circuit::{scope_of, sign_of};
@@ -35,33 +35,78 @@ pub(super) fn of<'a>(cx: &mut Cx<'a>, line: &Line<'a>) -> Option<Signs> {
         Some(Some(positive)) => sign_of(if positive { Polarity::Excitatory } else { Polarity::Inhibitory }),
         _ => sign_of(line.polarity),
     };
-    let demanded = match (bounds.low == 0.0, bounds.high == 0.0) {
+    let is_initial = given == Some(None);
+    if let (Some(e), None, false) = (keep, demanded(bounds), is_initial) {
+        signless(
+            cx,
+            e,
+            "add `sign = plus`, `sign = minus`, or `sign = initial` for the sign that each weight starts with",
+        );
+        return None;
+    }
+    let mut scope = scope_of(line.level, Place::Constant);
+    let keep = kept(cx, &mut scope, keep, demanded(bounds), is_initial, line.span)?;
+    Some(Signs { bounds, keep })
+}
+
+/// What `learn w: [n, m] >= 0 keep sign_flip = …` says about signs; none if it says nothing, or after a message.
+pub(super) fn of_learn<'a>(
+    cx: &mut Cx<'a>,
+    scope: &mut Scope<'a>,
+    learn: &'a ast::Learn,
+    bounds: Bounds,
+) -> Option<Keep> {
+    let (keep, is_initial) = (learn.keep.as_ref(), learn.keeps_initial_sign);
+    if learn.fixed && (keep.is_some() || is_initial) {
+        cx.report(Code::E0301, keep.map_or(learn.name.span, |e| e.span), "a `param` has no sign to keep")
+            .at("no update changes it")
+            .help(format!("leave this out, or train it: `learn {}: …`", learn.name.text));
+        return None;
+    }
+    if let (Some(e), None, false) = (keep, demanded(bounds), is_initial) {
+        signless(
+            cx,
+            e,
+            "add a bound such as `>= 0`, or `sign initial` for the sign that each number starts with",
+        );
+        return None;
+    }
+    scope.at(Place::Constant, |scope| kept(cx, scope, keep, demanded(bounds), is_initial, learn.name.span))?
+}
+
+/// The sign of all numbers within the bounds.
+fn demanded(bounds: Bounds) -> Option<f64> {
+    match (bounds.low >= 0.0, bounds.high <= 0.0) {
         (true, _) => Some(1.0),
         (_, true) => Some(-1.0),
         _ => None,
-    };
-    let is_initial = given == Some(None);
-    let keep = match keep {
-        Some(e) if demanded.is_none() && !is_initial => {
-            cx.report(Code::E0303, e.span, "`keep` without `sign`")
-                .at("which sign is kept?")
-                .help("add `sign = plus`, `sign = minus`, or `sign = initial` for the sign that each weight starts with");
-            return None;
-        }
-        Some(e) => {
-            let mut scope = scope_of(line.level, Place::Constant);
-            let rule = named(cx, &mut scope, e)?;
-            Some(self::keep(cx, rule, e.span, cx.text(e.span), demanded)?)
-        }
+    }
+}
+
+fn signless(cx: &mut Cx, keep: &ast::Expr, help: &str) {
+    cx.report(Code::E0303, keep.span, "`keep` without `sign`").at("which sign is kept?").help(help);
+}
+
+/// The rule that is given, or the default one where each number keeps its first sign; nothing (within) if there is none, and nothing at
+/// all after a message.
+fn kept<'a>(
+    cx: &mut Cx<'a>,
+    scope: &mut Scope<'a>,
+    given: Option<&'a ast::Expr>,
+    demanded: Option<f64>,
+    is_initial: bool,
+    span: Span,
+) -> Option<Option<Keep>> {
+    let (rule, span, text) = match given {
+        Some(e) => (named(cx, scope, e)?, e.span, cx.text(e.span)),
         None if is_initial => {
             let name = ast::Ident { text: DEFAULT.to_string(), span: Span::NONE };
             let path = ast::Path { segments: vec![name], span: Span::NONE };
-            let decl = cx.decls.in_library(&path)?;
-            Some(self::keep(cx, Applied::new(decl, line.span), line.span, DEFAULT.to_string(), demanded)?)
+            (Applied::new(cx.decls.in_library(&path)?, span), span, DEFAULT.to_string())
         }
-        None => None,
+        None => return Some(None),
     };
-    Some(Signs { bounds, keep })
+    keep(cx, rule, span, text, demanded).map(Some)
 }
 
 /// `plus`: true, `minus`: false, `initial`: none of them.
@@ -116,7 +161,7 @@ fn named<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, e: &'a ast::Expr) -> Option
     let Some(mut rule) = rule.filter(|rule| matches!(rule.decl, Decl::Fn(f) if f.params.len() >= 2)) else {
         cx.report(Code::E0301, e.span, "`keep` names a function of a new weight and its sign")
             .at("not such a function")
-            .help("write `keep = sign_zero`, `sign_flip`, `sign_constant`, `sign_random`, or your own `fn mine(w, p) = …`");
+            .help("name `sign_zero`, `sign_flip`, `sign_constant`, `sign_random`, or your own `fn mine(w, p) = …`");
         return None;
     };
     // Arguments that are given are those after the weight and its sign.

@@ -177,7 +177,7 @@ pub enum Constraint {
     Within(Expr, Expr),
 }
 
-/// `learn a: layer >= 0 = 1`, `learn w: [n, m] = init`, and `param` with a scope.
+/// `learn a: layer >= 0 keep sign_flip = 1`, `learn w: [n, m] = init`, and `param` with a scope.
 #[derive(Clone, Debug)]
 pub struct Learn {
     /// Its name.
@@ -186,6 +186,10 @@ pub struct Learn {
     pub scope: Scope,
     /// `>= 0`
     pub constraint: Option<Constraint>,
+    /// `sign initial`: each number keeps the sign that it has at the start.
+    pub keeps_initial_sign: bool,
+    /// `keep sign_flip`: what a number becomes whose sign an update would change.
+    pub keep: Option<Expr>,
     /// The initial value: a number or an `init`.
     pub init: Expr,
     /// `param`: not trained.

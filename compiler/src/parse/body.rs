@@ -59,7 +59,9 @@ impl Builder<'_> {
             _ => Scope::Name(self.ident(&scope)),
         };
         let constraint = parts.opt(Rule::constraint).map(|p| self.constraint(p));
-        Learn { name, scope, constraint, init: self.expr(parts.need()), fixed }
+        let keeps_initial_sign = parts.opt(Rule::initial_sign).is_some();
+        let keep = parts.opt(Rule::named).map(|p| self.named(p));
+        Learn { name, scope, constraint, keeps_initial_sign, keep, init: self.expr(parts.need()), fixed }
     }
 
     fn constraint(&mut self, pair: Pair<Rule>) -> Constraint {

@@ -313,7 +313,7 @@ fn name(rule: Rule) -> Option<(u8, String)> {
         init_mode => "`sample`, `value`",
         lambda => "`(x) = …`",
         constraint | bound_sign => return Some((7, "a bound such as `>= 0`".to_string())),
-        kw_stream | kw_in | dots | unit => return None,
+        kw_stream | kw_in | kw_sign | kw_keep | initial_sign | dots | unit => return None,
         _ => {
             let name = format!("{rule:?}");
             return name.strip_prefix("kw_").map(|word| (3, format!("`{word}`")));

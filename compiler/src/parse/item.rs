@@ -95,6 +95,9 @@ fn is_mark(rule: Rule) -> bool {
             | kw_state
             | kw_learn
             | kw_in
+            | kw_sign
+            | kw_initial
+            | kw_keep
             | kw_let
             | kw_step
             | kw_emit

@@ -230,6 +230,12 @@ fn learn(decl: &Learn, end: u32) -> Node<'_> {
     }
     let mut segs = vec![text(line)];
     constraint(decl.constraint.as_ref(), &mut segs);
+    if decl.keeps_initial_sign {
+        segs.push(text(" sign initial"));
+    }
+    if let Some(keep) = &decl.keep {
+        segs.extend([text(" keep "), Seg::Expr(keep)]);
+    }
     segs.extend([text(" = "), Seg::Expr(&decl.init)]);
     Node::Leaf { segs, end }
 }

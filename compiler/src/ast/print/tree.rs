@@ -209,7 +209,10 @@ fn learn(it: &Learn) -> String {
         Scope::Name(name) => name.text.clone(),
         Scope::Axes(axes) => lists(axes),
     };
-    format!("{word} {}: {scope}{} = {}", it.name.text, constraint(it.constraint.as_ref()), list(&it.init))
+    let bound = constraint(it.constraint.as_ref());
+    let sign = if it.keeps_initial_sign { " sign initial" } else { "" };
+    let keep = opt(" keep ", &it.keep);
+    format!("{word} {}: {scope}{bound}{sign}{keep} = {}", it.name.text, list(&it.init))
 }
 
 fn constraint(it: Option<&Constraint>) -> String {
