@@ -91,7 +91,7 @@ fn drawn(runner: &Runner, test: &Test, w: LocalId) -> Result<(Vec<String>, usize
     let param = &model.params[last];
     let tensors = tensors::of_model(runner.loaded, model)?;
     let stored = pipeline::first_values(model, ParamId(last as u32), env, test.job.seed, None, &tensors)
-        .map_err(|misfit| tensors::misfit(&runner.loaded.sources, param, &misfit))?;
+        .map_err(|refusal| tensors::refused(runner.loaded, param, &refusal))?;
     let measure = |m: &Measure| match m {
         Measure::Drawn(value) => {
             let tensor = (w, &param.shape[..], &stored[..]);
@@ -206,7 +206,7 @@ pub fn params(runner: &Runner, job: &Job, net: &Net) -> Result<Vec<Array<f64>>, 
         let param = &model.params[idx];
         if !param.init.needs.batch {
             let values = pipeline::first_values(model, ParamId(idx as u32), env, job.seed, None, &tensors)
-                .map_err(|misfit| tensors::misfit(&runner.loaded.sources, param, &misfit))?;
+                .map_err(|refusal| tensors::refused(runner.loaded, param, &refusal))?;
             a.data.iter_mut().zip(values).for_each(|(d, v)| *d = f64::from(v));
         }
         Ok(a)

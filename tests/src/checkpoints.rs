@@ -181,6 +181,18 @@ fn misfits() -> Result<(), String> {
     fails("weight_selection(teacher)", 20, "E0905", &["[12, 64]", "element [12, 0]", "widen"])?;
     let bias = "kaiming_normal, bias = copied(teacher[\"x->h.weight\"])";
     fails(bias, 12, "E0905", &["has 2 axes, and one with 1 axis is wanted"])?;
+    fails("weight_selection_random(teacher)", 20, "E0712", &["the tensor is smaller", "widen"])?;
+    // A layer that the teacher does not have begins otherwise, with a warning; weights of the others are the teacher's.
+    let first = "or_else(teacher[\"x->g.weight\"], copied(teacher[\"x->g.weight\"]), constant(0.25))";
+    let file =
+        folder.file("partly.snn", net("Partly", 12, first, "or_else(teacher, copied(teacher))", "0"))?;
+    let ran = snnc(&["run", &file, "--out", &folder.path("out")])?.expect(0)?;
+    let warned = ran.err.matches("[W0902]").count() == 1 && ran.err.contains("no tensor `x->g.weight`");
+    ensure(warned, || ran.err.clone())?;
+    let (_, given) = tensor(&folder, "Partly", "x->h.weight")?;
+    ensure(given.iter().all(|w| *w == 0.25), || format!("{given:?}"))?;
+    let same = tensor(&folder, "Partly", "h->y.weight")? == tensor(&folder, "Teacher", "h->y.weight")?;
+    ensure(same, || "h->y.weight is not the teacher's".to_string())?;
     let bytes = std::fs::read(Path::new(&folder.path("out")).join("Teacher.safetensors"))
         .map_err(|e| e.to_string())?;
     std::fs::write(Path::new(&folder.path("out")).join("Teacher.safetensors"), &bytes[..bytes.len() / 2])

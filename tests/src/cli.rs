@@ -370,19 +370,20 @@ fn divergence() -> Result<(), String> {
 fn first_values_are_finite() -> Result<(), String> {
     let folder = Folder::new()?;
     let text = "neuron Deaf { input i   emit 0 * i }
+        init by_mean(x) { sample normal(0, 1 / mean(x, over = all)) }
         model Silent {
             input x: [64]
             let h = Deaf[5]
             let y = Integrator[10]
             x -> h : dense
-            h -> y : dense(init = by_input(h))
+            h -> y : dense(init = by_mean(h))
             output y.v
         }
         data digits = std.data.digits(split = 0.8)
         train Silent on digits { steps 2   epochs 1   loss cross_entropy(mean(y.v)) }";
     let file = folder.file("silent.snn", text)?;
     let ran = snnc(&["train", &file])?.fails_with("E0907")?;
-    ensure(ran.err.contains("h->y.weight") && ran.err.contains("by_input"), || ran.err.clone())
+    ensure(ran.err.contains("h->y.weight") && ran.err.contains("by_mean"), || ran.err.clone())
 }
 
 fn evaluation_needs_weights() -> Result<(), String> {

@@ -1,5 +1,6 @@
 //! Initializers that promise something of activity: it is measured in a simulation.
 
+use crate::cli::{Folder, snnc};
 use crate::corpus::{common, loaded, root};
 use libtest_mimic::{Failed, Trial};
 use snnc::job::Runner;
@@ -14,6 +15,8 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("fluctuation_driven: inputs, recurrence and inhibition in balance", balance),
         Trial::test("rate_target: neurons fire as often as asked for, layer by layer", rates),
         Trial::test("dirac, delta_orthogonal, lsuv: what convolutions make of their input", convolutions),
+        Trial::test("E-I Init: what arrives has no mean, and the std of theory", ei_layers),
+        Trial::test("initializers say what they lack: cycles, activity", lacking),
     ];
     for (text, least) in
         [("init", 15), ("init_structure", 15), ("init_kernels", 5), ("init_spiking", 15), ("ei", 2)]
@@ -71,6 +74,60 @@ fn rates() -> Result<(), Failed> {
     let found = reported("rate_target.snn")?;
     near(found[0], 100.0, 10.0)?;
     near(found[1], 250.0, 25.0)
+}
+
+/// Of inputs that spike with probability p, with m inhibitory neurons: std sqrt((1 + 1 / m) / (2 - p)), because pooled inhibition takes away what
+/// the inputs have in common.
+fn ei_layers() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    for (p, inputs) in [(0.1, 784), (0.5, 1152)] {
+        let text = format!(
+            "neuron Watched {{\n    input i\n    state v = 0\n    step {{\n        let current = i\n        v = current\n        \
+             fire v >= 1 with atan\n    }}\n    emit fired\n}}\n\
+             model Net {{\n    input x: [{inputs}] stream\n    let c = EiLayer(400, spiking = Watched)\n    x -> c\n    output c\n}}\n\
+             data spikes = std.data.noise(samples = 40, inputs = {inputs}, classes = 400, steps = 10, rate = {p})\n\
+             simulate Net on spikes for 10 steps {{\n    batch 40\n    \
+             report mean(c.e.current, over = all), variance(c.e.current, over = all)\n}}\n"
+        );
+        let report = snnc(&["run", &folder.file("net.snn", text)?, "--json"])?.expect(0)?.json()?;
+        let metrics = &report["jobs"][0]["metrics"];
+        let value = |name: &str| {
+            let found = metrics[format!("{name}(c.e.current, over = all)")].as_f64();
+            found.ok_or_else(|| Failed::from(metrics.to_string()))
+        };
+        let expected = f64::sqrt((1.0 + 1.0 / 100.0) / (2.0 - p));
+        near(value("variance")?.sqrt(), expected, 0.12 * expected)?;
+        // Five standard errors of the mean of so many rows of exponential weights.
+        let rows = f64::sqrt(p / (2.0 - p) * (1.0 / 400.0 + 1.0 / 100.0));
+        near(value("mean")?, 0.0, 5.0 * rows)?;
+    }
+    Ok(())
+}
+
+/// What is not known before a run is refused there, at the projection.
+fn lacking() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let fails = |of_input: &str, recurrent: &str, words: &[&str]| {
+        let text = format!(
+            "model Net {{\n    input x: [64]\n    let h = Lif[12](theta = 50)\n    let y = Integrator[10]\n\
+             x -> h : dense(init = {of_input})\n    h -> h : dense(init = {recurrent}, delay = 1 step)\n\
+             h -> y : dense(init = lsuv(h))\n    output y.v\n}}\n\
+             data digits = std.data.digits(split = 0.8)\ntrain Net on digits {{ steps 2   epochs 1 }}\n"
+        );
+        let ran = snnc(&["run", &folder.file("net.snn", text)?])?.fails_with("E0712")?;
+        let missing = words.iter().find(|word| !ran.err.contains(**word));
+        missing.map_or(Ok(()), |word| Err(format!("no {word:?} in:\n{}", ran.err)))
+    };
+    fails(
+        "kaiming_normal",
+        "spectral_radius(where(i > j, 1, 0))",
+        &["`h->h.weight`", "eigenvalues are 0", "cycles"],
+    )?;
+    fails("kaiming_normal", "zeros", &["`h->y.weight`", "nothing arrives", "snnc inspect"])?;
+    fails("fluctuation_driven(nu = mean(x, over = all) * 0)", "zeros", &["inputs do not fire", "`nu`"])?;
+    fails("fluctuation_driven_by(mu = 0.9, xi = 1)", "zeros", &["of this mean alone", "smaller `mu`"])?;
+    fails("rate_target(x, 0.1, normal(0, 0))", "zeros", &["`x->h.weight`", "nothing arrives"])?;
+    Ok(())
 }
 
 fn convolutions() -> Result<(), Failed> {

@@ -12,6 +12,7 @@ use snnc::load::load;
 pub fn trials() -> Vec<Trial> {
     vec![
         Trial::test("regularisers: the power iteration goes on from update to update", golden),
+        Trial::test("regularisers: spectral regularisation leaves orthogonal weights alone", orthogonal),
         Trial::test(
             "regularisers: spectral regularisation holds the largest singular values near 1",
             spectral,
@@ -52,6 +53,18 @@ fn golden() -> Result<(), Failed> {
     }
     near(second[0], 3.369248690, 1e-6)?;
     near(fifth[0], 3.377139651, 1e-6)
+}
+
+/// Nothing to regularise at orthogonal weights without a bias, also after some updates; known singular values within 1e-3.
+fn orthogonal() -> Result<(), Failed> {
+    let file = "spectral_orthogonal.snn";
+    let found = metrics(file, &common())?;
+    let [before, _, after, _, largest] = &found[..] else { return Err("five jobs are wanted".into()) };
+    let is_at_rest = before[0] < 1e-10 && after[0] < 1e-10 && after[1] < 1e-10;
+    match is_at_rest {
+        true => near(largest[0], 3.0, 1e-3),
+        false => Err(format!("{before:?}, after updates {after:?}").into()),
+    }
 }
 
 /// What the last job reports with a regulariser of this strength.

@@ -19,6 +19,8 @@ pub fn trials() -> Vec<Trial> {
         plain("inspect: advice that is followed helps", inspect_advice),
         plain("inspect: numbers of known weights", inspect_numbers),
         plain("inspect: the bias of guesses is that of theory", inspect_bias),
+        plain("inspect: shares of the answers, and advice where one prevails", inspect_guesses),
+        plain("gamma after 1, 2, 3 and 10 layers of rectifiers is that of theory", gamma_of_depth),
         plain("inspect: mistakes", inspect_mistakes),
     ]
 }
@@ -297,6 +299,79 @@ fn inspect_bias() -> Result<(), String> {
         && unbiased < 0.02
         && (rectified * (std::f64::consts::PI - 1.0) - 1.0).abs() < 0.25;
     ensure(holds, || format!("gamma {linear}, {unbiased} and {rectified}"))
+}
+
+fn inspect_guesses() -> Result<(), String> {
+    let folder = Folder::new()?;
+    // Positive weights and data: the last class has the largest ones, and is the answer to everything.
+    let biased = "init rising { sample (i + 1) * uniform(0.9, 1.1) / 64 }\n".to_string()
+        + &small("")
+            .replace("h -> y : dense", "h -> y : dense(init = rising)")
+            .replace("Lif[hidden]", "ReluRate[hidden]");
+    let biased = biased
+        .replace("(tau = 10 ms)", "")
+        .replace("x -> h : dense", "x -> h : dense(init = exponential(0.1))");
+    let file = folder.file("biased.snn", biased)?;
+    let report = snnc(&["inspect", &file, "--json"])?.expect(0)?.json()?;
+    let metrics = &report["jobs"][0]["metrics"];
+    let shares: Result<Vec<f64>, String> =
+        (0..10).map(|k| number(&metrics[format!("guess.share.{k}")])).collect();
+    let shares = shares?;
+    let largest = shares.iter().copied().fold(0.0, f64::max);
+    let is_all = (shares.iter().sum::<f64>() - 1.0).abs() < 1e-9 && metrics["guess.largest"] == largest;
+    ensure(is_all && largest > 0.9 && shares[9] == largest, || metrics.to_string())?;
+    let advice = report["jobs"][0]["advice"].to_string();
+    ensure(advice.contains("guesses: before training"), || advice.clone())?;
+    let plain = snnc(&["inspect", &file])?.expect(0)?;
+    ensure(plain.out.contains("largest first: 100.0 0.0"), || plain.out.clone())?;
+    // Means of many samples are alike: no class prevails.
+    let fair = small("").replace("h -> y : dense", "h -> y : dense(init = orthogonal)");
+    let report = snnc(&["inspect", &folder.file("fair.snn", fair)?, "--json"])?.expect(0)?.json()?;
+    let (largest, advice) =
+        (number(&report["jobs"][0]["metrics"]["guess.largest"])?, report["jobs"][0]["advice"].to_string());
+    ensure((largest > 0.3) == advice.contains("guesses:"), || format!("{largest}: {advice}"))
+}
+
+/// Francazi et al. 2024: c' = (sqrt(1 - c^2) + c (pi - arccos c)) / pi from layer to layer, gamma = c / (1 - c). The mean of eight wide networks.
+fn gamma_of_depth() -> Result<(), String> {
+    let text = "fn gamma_of(y) =
+            variance(mean(y, over = batch), over = population) / mean(variance(y, over = batch), over = population)
+        neuron Centred { input i   emit i - 0.5 }
+        circuit Layer(n) { input x   population h[n]: ReluRate   x -> h : dense(init = kaiming_normal)   output h }
+        model Deep {
+            input x: [300]
+            let c = Centred[300]
+            let h1 = Layer(500)   let h2 = Layer(500)   let h3 = Layer(500)
+            let rest = chain(Layer(500), times = 7)
+            let y1 = Rate[500]   let y2 = Rate[500]   let y3 = Rate[500]   let y10 = Rate[500]
+            x -> c : one_to_one   c -> h1   h1 -> h2   h2 -> h3   h3 -> rest
+            h1 -> y1 : dense   h2 -> y2 : dense   h3 -> y3 : dense   rest -> y10 : dense
+            output y10
+        }
+        data noise = std.data.noise(samples = 300, inputs = 300, classes = 500)
+        simulate Deep on noise for 1 step {
+            batch 300   report gamma_of(y1), gamma_of(y2), gamma_of(y3), gamma_of(y10)
+        }";
+    let folder = Folder::new()?;
+    let file = folder.file("deep.snn", text)?;
+    let mut found = [0.0; 4];
+    for seed in 0..8 {
+        let report = snnc(&["run", &file, "--json", "--seed", &seed.to_string()])?.expect(0)?.json()?;
+        let metrics = report["jobs"][0]["metrics"].as_object().ok_or("no metrics")?.clone();
+        for (sum, layer) in found.iter_mut().zip(["y1", "y2", "y3", "y10"]) {
+            *sum += number(&metrics[&format!("gamma_of({layer})")])? / 8.0;
+        }
+    }
+    let (mut c, mut theory) = (0.0f64, Vec::new());
+    for layer in 1..=10 {
+        let pi = std::f64::consts::PI;
+        c = ((1.0 - c * c).sqrt() + c * (pi - c.acos())) / pi;
+        theory.extend([1, 2, 3, 10].contains(&layer).then_some(c / (1.0 - c)));
+    }
+    let published = [0.4669, 0.9752, 1.5305, 6.7843];
+    let is_published = theory.iter().zip(published).all(|(a, b)| (a - b).abs() < 1e-4);
+    let holds = found.iter().zip(&theory).all(|(found, wanted)| (found / wanted - 1.0).abs() < 0.15);
+    ensure(is_published && holds, || format!("{found:?}, theory {theory:?}"))
 }
 
 fn inspect_mistakes() -> Result<(), String> {

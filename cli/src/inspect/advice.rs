@@ -1,4 +1,4 @@
-//! What to change where most neurons of a population are silent or saturated, with numbers.
+//! What to change where most neurons of a population are silent or saturated, with numbers, and where one answer prevails.
 
 use super::activity::{Activity, SATURATED};
 use crate::explain::update::Reset;
@@ -32,6 +32,19 @@ pub fn advise(model: &Model, all: &[Activity], steps: usize) -> Vec<Advice> {
         }
     }
     list
+}
+
+/// Advice about one answer that prevails (Francazi et al. 2024): given to more than 80 % of two classes, or three times as often as if all were
+/// equal. None if the outputs do not vary: then nothing reaches them, and that is said elsewhere.
+pub fn bias_of_guesses(largest: f64, classes: usize, gamma: Option<f64>) -> Option<Advice> {
+    let limit = if classes <= 2 { 0.8 } else { 3.0 / classes as f64 };
+    let gamma = gamma.filter(|_| largest > limit)?;
+    let text = format!(
+        "guesses: before training one class is the answer to {} of the batch, gamma is {gamma:.2}. That passes with training, but \
+         may take time: centre the data, choose an odd activation, fewer layers or no max_pool in front of the output.",
+        percent(largest)
+    );
+    Some(Advice { population: "guesses".to_string(), text, factor: None })
 }
 
 fn percent(share: f64) -> String {

@@ -19,6 +19,9 @@ use snn_runtime::train::evaluate::{INPUT, gather};
 use snn_runtime::train::trainer::{call_key, order};
 use std::time::Instant;
 
+/// So many shares of answers are shown.
+const SHARES: usize = 12;
+
 /// A parameter.
 struct Row {
     name: String,
@@ -36,6 +39,8 @@ struct Guess {
     /// `-Σ G ln G / ln C`: 1 where all classes are answered equally often.
     entropy: f64,
     classes: usize,
+    /// Shares of all classes, in their order.
+    shares: Vec<f64>,
     /// Variance over the outputs of their means over the data, by their mean variance over the data; none if nothing varies.
     gamma: Option<f64>,
 }
@@ -64,7 +69,8 @@ pub fn inspect(runner: &mut Runner) -> Result<JobReport, Failure> {
     let rows = rows(runner, &job, &ready, &weights);
     let guess = guess(&ready, data, batch);
     let activities = activity::measure(runner, &job, &weights.param, data, samples, &call)?;
-    let advice = advice::advise(runner.model(&job), &activities, job.steps);
+    let mut advice = advice::advise(runner.model(&job), &activities, job.steps);
+    advice.extend(guess.as_ref().and_then(|g| advice::bias_of_guesses(g.largest, g.classes, g.gamma)));
     let mut report = runner.report(&job, "inspect");
     report.metrics = metrics(&ready, &rows, &activities, guess.as_ref(), &advice);
     report.text = text(&job, &report.model, batch, (&rows, &activities, guess.as_ref(), &advice));
@@ -121,12 +127,13 @@ fn guess(ready: &Ready, data: &Dataset, batch: usize) -> Option<Guess> {
         *counts.get_mut(best)? += 1;
     }
     let class = (0..*n).fold(0, |best, at| if counts[at] > counts[best] { at } else { best });
-    let shares = counts.iter().map(|count| *count as f64 / batch as f64).filter(|share| *share > 0.0);
-    let entropy = -shares.map(|share| share * share.ln()).sum::<f64>() / (*n as f64).ln();
+    let shares: Vec<f64> = counts.iter().map(|count| *count as f64 / batch as f64).collect();
+    let given = shares.iter().filter(|share| **share > 0.0);
+    let entropy = -given.map(|share| share * share.ln()).sum::<f64>() / (*n as f64).ln();
     // Minus nothing is written as -0.
     let entropy = if *n < 2 || entropy == 0.0 { 0.0 } else { entropy };
     let largest = counts[class] as f64 / batch as f64;
-    Some(Guess { class, largest, entropy, classes: *n, gamma: gamma(&sums, batch) })
+    Some(Guess { class, largest, entropy, classes: *n, shares, gamma: gamma(&sums, batch) })
 }
 
 /// The order parameter of guessing bias (Francazi et al. 2024), of the sums and sums of squares of every output.
@@ -180,6 +187,8 @@ fn metrics(
         list.push(("guess.class".to_string(), guess.class as f64));
         list.push(("guess.largest".to_string(), guess.largest));
         list.push(("guess.entropy".to_string(), guess.entropy));
+        let shares = guess.shares.iter().enumerate();
+        list.extend(shares.map(|(class, share)| (format!("guess.share.{class}"), *share)));
         list.extend(guess.gamma.map(|gamma| ("guess.gamma".to_string(), gamma)));
     }
     for advice in advice {
@@ -231,6 +240,12 @@ fn text(job: &Job, model: &str, batch: usize, (rows, activities, guess, advice):
                 ", gamma {gamma:.3} (0: no bias, above 1: one class prevails)"
             ))
         ));
+        let mut shares = guess.shares.clone();
+        shares.sort_by(|a, b| b.total_cmp(a));
+        let shown: Vec<String> =
+            shares.iter().take(SHARES).map(|share| format!("{:.1}", 100.0 * share)).collect();
+        let more = if shares.len() > SHARES { " …" } else { "" };
+        out.push_str(&format!("shares of the answers, largest first: {}{more} %\n", shown.join(" ")));
     }
     if !advice.is_empty() {
         out.push('\n');

@@ -265,7 +265,10 @@ impl<'a> Runner<'a> {
             } else {
                 pipeline::first_values(model, id, env, job.seed, None, &tensors)
             };
-            let values = values.map_err(|misfit| tensors::misfit(&self.loaded.sources, param, &misfit))?;
+            let values = values.map_err(|refusal| tensors::refused(self.loaded, param, &refusal))?;
+            if let Some(stored) = tensors::missing(&tensors, param).filter(|_| !self.common.shared.quiet) {
+                tensors::warn(&self.loaded.sources, param, stored);
+            }
             if !values.iter().all(|value| value.is_finite()) {
                 return Err(locate::not_finite(&self.loaded.sources, param));
             }

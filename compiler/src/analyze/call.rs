@@ -4,7 +4,7 @@ use super::args::{self, Applied, Given};
 use super::context::{Cx, is_poison, poison};
 use super::declare::{Decl, POINTWISE};
 use super::scope::{Found, Meaning, Place, Scope};
-use super::{builtin, expr, init, pointwise, scope, unit};
+use super::{builtin, expr, init, pointwise, scope, undone, unit};
 use crate::ast;
 use crate::diag::Code;
 use crate::hir::{Expr, ExprKind, LocalId, Unit};
@@ -75,6 +75,7 @@ pub(super) fn apply<'a>(
         Decl::Init(_) if matches!(scope.place, Place::Init | Place::Unknown) => {
             let place = scope.place;
             let decl = rule.decl;
+            undone::check(cx, scope, decl, args);
             let values = args::bind(cx, scope, rule, args, span);
             cx.within(decl, span, |cx| init::body(cx, place, decl, values)).unwrap_or_else(|| poison(span))
         }
@@ -89,7 +90,7 @@ pub(super) fn apply<'a>(
 }
 
 /// Values that are computed once and have a name inside of an expression.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Lets {
     list: Vec<(LocalId, Expr)>,
 }

@@ -144,6 +144,13 @@ impl<'a> Cx<'a> {
         diagnostic
     }
 
+    /// The innermost use of a declaration of the user's file that is being put in place; none of one of the library, which
+    /// [`Cx::report`] names.
+    pub fn use_of_own(&self) -> Option<(Span, String)> {
+        let last = self.uses.last().filter(|u| !self.decls.is_library(u.decl.name_span().file))?;
+        Some((last.span, last.decl.name().to_string()))
+    }
+
     /// Says of messages from the `first` on about a default of the library which use of the declaration left the argument out.
     pub fn blame_use(&mut self, first: usize, decl: Decl<'a>, span: Span) {
         if span.file != self.decls.user {

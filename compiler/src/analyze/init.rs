@@ -8,7 +8,7 @@ use super::call::{self, Lets};
 use super::context::{Cx, Draw, is_poison, is_zero, number, poison};
 use super::declare::Decl;
 use super::scope::{Found, Meaning, Place, Scope, lookup};
-use super::{expr, pointwise, support, unit};
+use super::{expr, pointwise, support, undone, unit};
 use crate::ast;
 use crate::diag::Code;
 use crate::hir::unit::quantity;
@@ -60,6 +60,7 @@ fn draft<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, e: &'a ast::Expr) -> (Expr,
         return (value, cx.text(e.span));
     };
     let decl = rule.decl;
+    undone::check(cx, scope, decl, args);
     let values = args::bind(cx, scope, rule, args, e.span);
     let text = text(cx, decl, &values);
     let value = cx.within(decl, e.span, |cx| match decl {
@@ -107,6 +108,7 @@ pub(super) fn body<'a>(cx: &mut Cx<'a>, place: Place, decl: Decl<'a>, values: Ve
     args::add_params(&mut scope, decl, named);
     let of_params = lets.len();
     call::add_lets(cx, &mut scope, &init.lets, &mut lets);
+    let required = requires(cx, &mut scope, init, &lets);
     let value = expr::elaborate(cx, &mut scope, &init.value);
     let draws = value.any(&mut |e| matches!(e.kind, ExprKind::Random { .. }));
     let mut is_whole = |e: &Expr| matches!(e.kind, ExprKind::Matrix(..) | ExprKind::Product(..));
@@ -128,7 +130,62 @@ pub(super) fn body<'a>(cx: &mut Cx<'a>, place: Place, decl: Decl<'a>, values: Ve
             .label(init.mode.span, "`value` says that none are drawn")
             .help("write `sample` in place of `value`");
     }
+    let value = required.into_iter().rev().fold(value, with_condition);
     lets.wrap(value)
+}
+
+/// Conditions that are not known yet, each with the texts of its line. One that is known is a message if it does not hold.
+fn requires<'a>(
+    cx: &mut Cx<'a>,
+    scope: &mut Scope<'a>,
+    init: &'a ast::Init,
+    lets: &Lets,
+) -> Vec<(Expr, String, String)> {
+    let mut open = Vec::new();
+    for line in &init.requires {
+        let condition = expr::elaborate(cx, scope, &line.condition);
+        let condition = unit::plain(cx, condition, "what is required");
+        let (problem, help) = (string(Some(&line.problem)), string(line.help.as_ref()));
+        if is_poison(&condition) || scope.place == Place::Unknown {
+            continue;
+        }
+        match constant::eval_free(&lets.clone().wrap(condition.clone())) {
+            Some(holds) if holds == 0.0 || holds.is_nan() => unmet(cx, init, line.span, &problem, &help),
+            Some(_) => {}
+            None => open.push((condition, problem, help)),
+        }
+    }
+    open
+}
+
+fn string(text: Option<&ast::Expr>) -> String {
+    match text.map(|text| &text.kind) {
+        Some(ast::ExprKind::Str(text)) => text.clone(),
+        _ => String::new(),
+    }
+}
+
+/// The message of a condition that does not hold for the arguments of an initializer.
+fn unmet(cx: &mut Cx, init: &ast::Init, line: Span, problem: &str, help: &str) {
+    let used = cx.use_of_own();
+    let message = cx.report(Code::E0712, line, format!("`{}` has no values: {problem}", init.name.text));
+    message.at("this does not hold");
+    if let Some((span, name)) = used {
+        message.label(span, format!("in this use of `{name}`"));
+    }
+    message.help(match help {
+        "" => "give it other arguments, or choose another initializer",
+        help => help,
+    });
+}
+
+fn with_condition(value: Expr, (condition, problem, help): (Expr, String, String)) -> Expr {
+    if is_poison(&value) {
+        return value;
+    }
+    let (unit, shape, span) = (value.unit, value.shape.clone(), value.span);
+    let (condition, value) = (Box::new(condition), Box::new(value));
+    Expr { kind: ExprKind::Required { condition, problem, help, value }, unit, shape, span }
 }
 
 /// `kaiming_normal(gain = 1.414)`
@@ -205,7 +262,7 @@ fn illegal(e: &Expr, in_statistic: bool) -> Option<(Span, &'static str)> {
         ExprKind::Local(_) if in_statistic => {}
         ExprKind::Random { .. } | ExprKind::Iota(_) | ExprKind::Neuron(..) => {}
         ExprKind::Matrix(..) | ExprKind::Product(..) => {}
-        ExprKind::Element(..) | ExprKind::Extent(..) => {}
+        ExprKind::Element(..) | ExprKind::Extent(..) | ExprKind::Required { .. } => {}
         _ if in_statistic => return Some((e.span, "not inside of a reduction over activity")),
         _ => {}
     }
@@ -214,6 +271,10 @@ fn illegal(e: &Expr, in_statistic: bool) -> Option<(Span, &'static str)> {
 
 /// Puts `let`s in place but for numbers, which are computed once, in order: what one statistic says the next one may use.
 fn settle(e: Expr, known: &mut Vec<(LocalId, Expr)>) -> Expr {
+    if let ExprKind::Required { condition, problem, help, value } = e.kind {
+        let (condition, value) = (Box::new(inline(*condition, known)), Box::new(settle(*value, known)));
+        return Expr { kind: ExprKind::Required { condition, problem, help, value }, ..e };
+    }
     let ExprKind::Let { local, value, body } = e.kind else { return inline(e, known) };
     let value = inline(*value, known);
     if value.shape.is_empty() {
@@ -268,6 +329,10 @@ fn inline(e: Expr, known: &mut Vec<(LocalId, Expr)>) -> Expr {
             let (a, b) = (Box::new(inline(*a, known)), Box::new(inline(*b, known)));
             Expr { kind: ExprKind::Product(a, b), ..e }
         }
+        ExprKind::Required { condition, problem, help, value } => {
+            let (condition, value) = (Box::new(inline(*condition, known)), Box::new(inline(*value, known)));
+            Expr { kind: ExprKind::Required { condition, problem, help, value }, ..e }
+        }
         ExprKind::Detach(value) => inline(*value, known),
         kind => Expr { kind, ..e },
     }
@@ -283,6 +348,10 @@ pub(super) fn over_tensor(e: Expr) -> Expr {
         ExprKind::Matrix(op, value) => ExprKind::Matrix(op, Box::new(over_tensor(*value))),
         ExprKind::Product(a, b) => ExprKind::Product(Box::new(over_tensor(*a)), Box::new(over_tensor(*b))),
         ExprKind::Element(of, index) => ExprKind::Element(of, index.into_iter().map(over_tensor).collect()),
+        ExprKind::Required { condition, problem, help, value } => {
+            let (condition, value) = (Box::new(over_tensor(*condition)), Box::new(over_tensor(*value)));
+            ExprKind::Required { condition, problem, help, value }
+        }
         ExprKind::Let { local, value, body } => {
             ExprKind::Let { local, value: Box::new(over_tensor(*value)), body: Box::new(over_tensor(*body)) }
         }

@@ -31,6 +31,7 @@ mod support;
 mod target;
 #[cfg(test)]
 mod tests;
+mod undone;
 mod unit;
 mod unused;
 mod weights;

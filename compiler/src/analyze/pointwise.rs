@@ -123,7 +123,7 @@ pub(super) fn is_weights(cx: &Cx, e: &Expr) -> bool {
     match &e.kind {
         ExprKind::Param(id) => cx.model.params[id.idx()].shape.len() == e.shape.len(),
         ExprKind::Local(id) => cx.matrices.contains(id),
-        ExprKind::Let { body, .. } => is_weights(cx, body),
+        ExprKind::Let { body, .. } | ExprKind::Required { value: body, .. } => is_weights(cx, body),
         ExprKind::Repeat(_)
         | ExprKind::MatVec(..)
         | ExprKind::Slide { .. }

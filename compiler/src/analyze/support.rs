@@ -54,6 +54,7 @@ pub(super) fn range_in(expr: &Expr, env: &mut Env) -> Bounds {
             hull(range_in(value, env), point(0.0))
         }
         ExprKind::Reduce { op, over, value } => reduce(*op, *over, value, env),
+        ExprKind::Required { value, .. } => range_in(value, env),
         ExprKind::Let { local, value, body } => {
             let bound = vec![(*local, range_in(value, env))];
             bind(bound, env, |env| range_in(body, env))
@@ -78,7 +79,7 @@ pub(super) fn range_in(expr: &Expr, env: &mut Env) -> Bounds {
             Bounds::NONE
         }
         ExprKind::Matrix(..) | ExprKind::SpectralNorm { .. } => POSITIVE,
-        ExprKind::Extent(..) => between(1.0, f64::INFINITY),
+        ExprKind::Extent(..) => POSITIVE,
         ExprKind::MatVec(..)
         | ExprKind::Element(..)
         | ExprKind::File { .. }

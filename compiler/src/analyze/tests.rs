@@ -237,7 +237,8 @@ fn circuits_are_flattened() {
             "learn c.w_ex: number[8, 6] >= 0 = exponential(scale = 0.125)",
             "learn c.w_ix: number[2, 6] >= 0 = abs(by_input(x))",
             "learn d.w_ix: number[1, 8] >= 0 = abs(by_input(x))",
-            "each abs(0 + 1 / sqrt(8 * mean(c.e.out * c.e.out, over = all)) * gaussian(stream \"d.w_ix\"))",
+            "each abs(required(0 < mean(c.e.out * c.e.out, over = all), \"its input is silent on the first batch\", \
+             0 + 1 / sqrt(8 * mean(c.e.out * c.e.out, over = all)) * gaussian(stream \"d.w_ix\")))",
             "learn c.w_ei: number[8, 2] >= 0 = 1 / m",
             "population c.i[2] inhibitory: Rate",
             "input i: number = d.w_ex @ c.e.out - d.w_ei @ d.i.out",

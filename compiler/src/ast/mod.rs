@@ -398,12 +398,27 @@ pub struct Init {
     pub params: Vec<ParamDecl>,
     /// `let`s in order.
     pub lets: Vec<(Ident, Expr)>,
+    /// What must hold before there are values, in order.
+    pub requires: Vec<Require>,
     /// `sample`, `value` (or `matrix`).
     pub mode: Ident,
     /// The value of one weight.
     pub value: Expr,
     /// What it promises of first values, in order.
     pub promises: Vec<Promise>,
+}
+
+/// `require a > 0 else "what is wrong", "what to do"`
+#[derive(Clone, Debug)]
+pub struct Require {
+    /// What must not be 0.
+    pub condition: Expr,
+    /// A text: what is wrong where it is 0.
+    pub problem: Expr,
+    /// A text: what to do about it.
+    pub help: Option<Expr>,
+    /// The whole line.
+    pub span: Span,
 }
 
 /// `verify variance(w) within 2 % of 1 / fan_in for [100, 50] into Lif`

@@ -109,6 +109,7 @@ codes! {
     E0709 "no output",
     E0710 "initial value breaks the constraint",
     E0711 "input of a circuit is missing",
+    E0712 "initializer without values",
     E0801 "nothing to learn from this loss",
     E0802 "unknown gradient method",
     E0803 "window of `tbptt`",
@@ -136,8 +137,11 @@ codes! {
     W0601 "time step is large",
     W0701 "population receives nothing",
     W0702 "nobody reads this population",
+    W0703 "initializer that undoes another",
+    W0704 "first values depend on themselves",
     W0801 "spike without surrogate in a trained model",
     W0901 "no folder for output",
+    W0902 "tensor is missing",
 }
 
 impl Code {

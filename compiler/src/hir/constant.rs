@@ -49,6 +49,10 @@ pub fn eval_in(expr: &Expr, env: Option<&ConstEnv>, locals: &mut Vec<(LocalId, O
             let value = eval_in(value, env, locals);
             bind(vec![(*local, value)], locals, |locals| eval_in(body, env, locals))
         }
+        ExprKind::Required { condition, value, .. } => {
+            eval_in(condition, env, locals).filter(|holds| *holds != 0.0)?;
+            eval_in(value, env, locals)
+        }
         ExprKind::Custom { params, args, forward, .. } => {
             let values = args.iter().map(|arg| eval_in(arg, env, locals)).collect::<Vec<_>>();
             let bound = params.iter().copied().zip(values).collect();

@@ -335,6 +335,17 @@ pub enum ExprKind {
     },
     /// In a job: the elements of the first tensor in the order of the second. Constant in the backward pass.
     Arranged(Box<Expr>, Box<Expr>),
+    /// In an `init`: the value where the condition holds for every element (is not 0); where it does not there are no first values.
+    Required {
+        /// The condition.
+        condition: Box<Expr>,
+        /// What is wrong where it does not hold.
+        problem: String,
+        /// What to do about it; may be empty.
+        help: String,
+        /// The value.
+        value: Box<Expr>,
+    },
     /// An argument that names a file, or a tensor of it. Analysis only: a program has what is read of it.
     File {
         /// The file.
@@ -344,7 +355,7 @@ pub enum ExprKind {
     },
     /// In an `init`: an element of a tensor of a file, by one index for each of its axes.
     Element(Stored, Vec<Expr>),
-    /// In an `init`: how many elements a tensor of a file has along an axis; 1 along one that it does not have.
+    /// In an `init`: how many elements a tensor of a file has along an axis; 1 along one that it does not have, 0 if the file does not have the tensor.
     Extent(Stored, usize),
 }
 

@@ -18,6 +18,24 @@ pub fn order(model: &Model) -> Vec<ParamId> {
     order
 }
 
+/// Parameters whose initializer reads activity that depends on themselves, by way of others that read activity or not.
+pub fn circular(model: &Model) -> Vec<ParamId> {
+    let ids = (0..model.params.len() as u32).map(ParamId);
+    let reads: Vec<ParamId> = ids.filter(|id| model.params[id.idx()].init.needs.batch).collect();
+    let reaches_itself = |id: &ParamId| {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![*id]);
+        while let Some(at) = next.pop() {
+            let before = before(model, at);
+            if before.contains(id) {
+                return true;
+            }
+            next.extend(reads.iter().copied().filter(|other| before.contains(other) && seen.insert(*other)));
+        }
+        false
+    };
+    reads.iter().copied().filter(reaches_itself).collect()
+}
+
 /// The parameters that the activity depends on which an initializer reads.
 fn before(model: &Model, param: ParamId) -> BTreeSet<ParamId> {
     let mut params = BTreeSet::new();

@@ -41,6 +41,7 @@ impl Expr {
                 weight.iter().map(AsRef::as_ref).chain([value.as_ref()]).collect()
             }
             ExprKind::Let { value, body, .. } => vec![value, body],
+            ExprKind::Required { condition, value, .. } => vec![condition, value],
             ExprKind::Custom { args, forward, backward, .. } => {
                 args.iter().chain([forward.as_ref()]).chain(backward).collect()
             }

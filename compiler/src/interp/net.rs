@@ -176,12 +176,23 @@ pub(super) fn graph_values<N: Number>(graph: &Graph, val: ValId, params: &[Vec<f
     let extent = Extent { steps: 1, shard_batch: 1, shards: 1 };
     let env = Env { extent, segment: 1, call: Call { key, scalars: [0.0; SCALARS] } };
     let nodes = &graph.nodes[..=val.idx()];
-    let mut last_read = vec![0; nodes.len()];
-    for (at, node) in nodes.iter().enumerate() {
-        node.args.iter().for_each(|arg| last_read[arg.idx()] = at);
+    // A scope asks for one value after another of a graph that grows: only what it is made of is evaluated.
+    let (mut needed, mut last_read) = (vec![false; nodes.len()], vec![0; nodes.len()]);
+    needed[val.idx()] = true;
+    for (at, node) in nodes.iter().enumerate().rev() {
+        if needed[at] {
+            for arg in &node.args {
+                last_read[arg.idx()] = last_read[arg.idx()].max(at);
+                needed[arg.idx()] = true;
+            }
+        }
     }
     let mut values: Vec<Array<N>> = Vec::new();
     for (at, node) in nodes.iter().enumerate() {
+        if !needed[at] {
+            values.push(Array { ty: node.ty.clone(), rows: 0, data: Vec::new() });
+            continue;
+        }
         let args: Vec<&Array<N>> = node.args.iter().map(|a| &values[a.idx()]).collect();
         let value = match node.op {
             Op::Param(n) => env.fill(&node.ty, |_, _, i| N::from_f64(params[n][i])),

@@ -30,6 +30,20 @@ pub(super) trait Scope {
         let _ = (op, over, value);
         None
     }
+    /// Whether the value of a `let` is evaluated only where its name is read (initializers).
+    fn waits(&mut self, local: LocalId, value: &hir::Expr) -> bool {
+        let _ = (local, value);
+        false
+    }
+    /// The value of a `where` of which only one side is evaluated (initializers).
+    fn chosen(&mut self, select: &hir::Expr) -> Option<ValId> {
+        let _ = select;
+        None
+    }
+    /// What must hold for there to be a value (initializers).
+    fn require(&mut self, condition: &hir::Expr, problem: &str, help: &str) {
+        panic!("lower: {condition:?} is required outside of an initializer: {problem} {help}")
+    }
     /// Number of samples of the batch.
     fn batch_count(&mut self) -> ValId {
         self.graph().push(Op::Scalar(snn_runtime::abi::Scalar::BatchCount), &[], Ty::SCALAR)
@@ -57,6 +71,9 @@ pub(super) fn expr(scope: &mut dyn Scope, e: &hir::Expr) -> ValId {
             scope.local(*local).unwrap_or_else(|| panic!("lower: local {} has no value", local.0))
         }
         ExprKind::Pointwise(op, args) => {
+            if let Some(chosen) = scope.chosen(e) {
+                return chosen;
+            }
             let args: Vec<ValId> = args.iter().map(|a| expr(scope, a)).collect();
             scope.graph().pointwise(*op, &args)
         }
@@ -98,9 +115,15 @@ pub(super) fn expr(scope: &mut dyn Scope, e: &hir::Expr) -> ValId {
             scope.graph().push(Op::GradScale, &[x, k], ty)
         }
         ExprKind::Let { local, value, body } => {
-            let val = expr(scope, value);
-            scope.bind(*local, val);
+            if !scope.waits(*local, value) {
+                let val = expr(scope, value);
+                scope.bind(*local, val);
+            }
             expr(scope, body)
+        }
+        ExprKind::Required { condition, problem, help, value } => {
+            scope.require(condition, problem, help);
+            expr(scope, value)
         }
         ExprKind::Custom { name, params, args, forward, grad, backward } => {
             let args: Vec<ValId> = args.iter().map(|a| expr(scope, a)).collect();

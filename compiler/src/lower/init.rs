@@ -2,11 +2,12 @@
 
 use super::expr::{Scope, expr};
 use super::population::stored_shape;
-use crate::hir::constant::ConstEnv;
+use crate::hir::constant::{self, ConstEnv};
 use crate::hir::{self, ExprKind, LocalId, MatrixOp, NeuronFact, Over, PopId, ReduceOp, Stored};
 use crate::interp;
 use crate::interp::filters;
 use crate::interp::matrix::{self, Matrix};
+use crate::step::ops::Pw;
 use crate::step::{Graph, Op, Ty, ValId};
 use std::collections::BTreeMap;
 
@@ -38,24 +39,38 @@ pub struct Tensor {
     pub values: Vec<f32>,
 }
 
-/// What was read of files: all that initializers ask for.
+/// What was read of files: all that initializers ask for and the files have.
 pub type Tensors = BTreeMap<Stored, Tensor>;
 
-/// An initializer asks a tensor of a file for what it does not have.
+/// Why an initializer has no values.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Misfit {
-    /// Which tensor.
-    pub stored: Stored,
-    /// Its axes.
-    pub shape: Vec<usize>,
-    /// The element asked for.
-    pub index: Vec<f64>,
+pub enum Refusal {
+    /// It asks for an element of a tensor that its file does not have.
+    Missing(Stored),
+    /// It asks a tensor of a file for what it does not have.
+    Misfit {
+        /// Which tensor.
+        stored: Stored,
+        /// Its axes.
+        shape: Vec<usize>,
+        /// The element asked for.
+        index: Vec<f64>,
+    },
+    /// What it requires does not hold.
+    Unmet {
+        /// What is wrong.
+        problem: String,
+        /// What to do about it; may be empty.
+        help: String,
+    },
 }
 
 struct InitScope<'a, 'n> {
     graph: Graph,
     env: ConstEnv,
     locals: BTreeMap<LocalId, ValId>,
+    /// Names that nothing has read yet.
+    waiting: BTreeMap<LocalId, hir::Expr>,
     /// As stored.
     shape: Vec<usize>,
     /// Height and width of the kernel, for weights of a convolution.
@@ -63,14 +78,14 @@ struct InitScope<'a, 'n> {
     activity: Option<&'a mut dyn Activity>,
     neurons: &'n dyn Neurons,
     tensors: &'n Tensors,
-    misfit: Option<Misfit>,
+    refusal: Option<Refusal>,
     /// Tensors that are known as a whole; `Op::Param` of the graph is an index here.
     known: Vec<Vec<f64>>,
     key: u64,
 }
 
 /// The values of one parameter in stored order (`[pre][post]`), for a run seed. `activity` must be given if the initializer
-/// needs the batch, and `tensors` must hold those that it reads; one that does not have what it is asked for is a [`Misfit`].
+/// needs the batch, and `tensors` must hold those that it reads; the first that is missing or unmet is the [`Refusal`].
 pub fn init_values(
     param: &hir::Param,
     env: ConstEnv,
@@ -78,14 +93,14 @@ pub fn init_values(
     activity: Option<&mut dyn Activity>,
     neurons: &dyn Neurons,
     tensors: &Tensors,
-) -> Result<Vec<f32>, Misfit> {
+) -> Result<Vec<f32>, Refusal> {
     let mut scope = InitScope::new(&stored_shape(param), env, seed, activity, neurons, tensors);
     scope.kernel = kernel(&param.shape).filter(|_| param.windows);
     let values = scope.values(&param.init.value);
     let len: usize = param.shape.iter().product();
     let values = if values.len() == len { values } else { vec![values[0]; len] };
-    match scope.misfit {
-        Some(misfit) => Err(misfit),
+    match scope.refusal {
+        Some(refusal) => Err(refusal),
         None => Ok(values.into_iter().map(|v| v as f32).collect()),
     }
 }
@@ -148,8 +163,21 @@ impl<'a, 'n> InitScope<'a, 'n> {
     ) -> InitScope<'a, 'n> {
         let key = snn_runtime::rng::key(seed, 0, 0);
         let (graph, locals, shape) = (Graph::default(), BTreeMap::new(), shape.to_vec());
-        let (kernel, misfit, known) = (None, None, Vec::new());
-        InitScope { graph, env, locals, shape, kernel, activity, neurons, tensors, misfit, known, key }
+        let (waiting, kernel, refusal, known) = (BTreeMap::new(), None, None, Vec::new());
+        InitScope {
+            graph,
+            env,
+            locals,
+            waiting,
+            shape,
+            kernel,
+            activity,
+            neurons,
+            tensors,
+            refusal,
+            known,
+            key,
+        }
     }
 
     /// The elements of an expression, in stored order.
@@ -213,18 +241,22 @@ impl<'a, 'n> InitScope<'a, 'n> {
         self.tensor(values, &shape)
     }
 
-    /// Elements of a tensor of a file: its indices are evaluated now. What the tensor does not have is a misfit, and 0.
+    /// Elements of a tensor of a file: its indices are evaluated now. What the tensor does not have is a refusal, and 0.
     fn elements_of(&mut self, stored: &Stored, index: &[hir::Expr], shape: &[usize]) -> ValId {
         let index: Vec<Vec<f64>> = index.iter().map(|e| self.values(e)).collect();
         let tensors = self.tensors;
-        let tensor = tensors.get(stored).expect("lower: tensors that are asked for were read");
+        let Some(tensor) = tensors.get(stored) else {
+            self.refusal.get_or_insert(Refusal::Missing(stored.clone()));
+            return self.graph.constant(0.0);
+        };
         let n = index.iter().map(Vec::len).max().unwrap_or(1);
         let mut values = Vec::with_capacity(n);
         for k in 0..n {
             let at: Vec<f64> = index.iter().map(|axis| axis[if axis.len() == 1 { 0 } else { k }]).collect();
             let value = tensor.element(&at);
-            if value.is_none() && self.misfit.is_none() {
-                self.misfit = Some(Misfit { stored: stored.clone(), shape: tensor.shape.clone(), index: at });
+            if value.is_none() {
+                let (stored, shape) = (stored.clone(), tensor.shape.clone());
+                self.refusal.get_or_insert(Refusal::Misfit { stored, shape, index: at });
             }
             values.push(f64::from(value.unwrap_or(0.0)));
         }
@@ -318,7 +350,15 @@ impl Scope for InitScope<'_, '_> {
         self.env
     }
     fn local(&mut self, local: LocalId) -> Option<ValId> {
+        if let Some(value) = self.waiting.remove(&local) {
+            let value = expr(self, &value);
+            self.bind(local, value);
+        }
         self.locals.get(&local).copied()
+    }
+    fn waits(&mut self, local: LocalId, value: &hir::Expr) -> bool {
+        self.waiting.insert(local, value.clone());
+        true
     }
     fn bind(&mut self, local: LocalId, val: ValId) {
         self.locals.insert(local, val);
@@ -346,8 +386,8 @@ impl Scope for InitScope<'_, '_> {
             }
             ExprKind::Element(stored, index) => self.elements_of(stored, index, &e.shape),
             ExprKind::Extent(stored, axis) => {
-                let tensor = self.tensors.get(stored).expect("lower: tensors that are asked for were read");
-                let extent = tensor.shape.get(*axis).copied().unwrap_or(1);
+                let tensor = self.tensors.get(stored);
+                let extent = tensor.map_or(0, |tensor| tensor.shape.get(*axis).copied().unwrap_or(1));
                 self.graph.constant(extent as f64)
             }
             ExprKind::Neuron(pop, port, fact) => {
@@ -355,6 +395,30 @@ impl Scope for InitScope<'_, '_> {
                 self.graph.constant(value)
             }
             other => panic!("lower: {other:?} in an initializer"),
+        }
+    }
+    /// A condition that is one number chooses: what the other side requires, or reads of files, does not count.
+    fn chosen(&mut self, select: &hir::Expr) -> Option<ValId> {
+        let ExprKind::Pointwise(Pw::Select, args) = &select.kind else { return None };
+        let [condition, a, b] = &args[..] else { return None };
+        if !condition.shape.is_empty() {
+            return None;
+        }
+        let known = constant::eval(condition, &self.env);
+        let holds = known.unwrap_or_else(|| self.values(condition)[0]) != 0.0;
+        let value = expr(self, if holds { a } else { b });
+        if self.graph.ty(value).shape.is_empty() && !select.shape.is_empty() {
+            let one = interp::graph_values(&self.graph, value, &self.known, self.key)[0];
+            return Some(self.tensor(vec![one; select.shape.iter().product()], &select.shape));
+        }
+        Some(value)
+    }
+    fn require(&mut self, condition: &hir::Expr, problem: &str, help: &str) {
+        // Numbers that are not there (NaN) are equal to nothing: comparisons of them do not hold.
+        let holds = self.values(condition).iter().all(|holds| *holds != 0.0 && !holds.is_nan());
+        if !holds {
+            let (problem, help) = (problem.to_string(), help.to_string());
+            self.refusal.get_or_insert(Refusal::Unmet { problem, help });
         }
     }
     /// Reductions over activity become numbers.

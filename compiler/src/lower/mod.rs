@@ -11,7 +11,7 @@ mod population;
 
 pub(crate) use expr::with_index;
 pub(crate) use init::init_values;
-pub use init::{Activity, Misfit, Neurons, Tensor, Tensors, of_first_values};
+pub use init::{Activity, Neurons, Refusal, Tensor, Tensors, of_first_values};
 pub(crate) use job::traces_read;
 pub use job::{JobValues, job_values};
 pub(crate) use norm::STATISTIC;

@@ -9,7 +9,7 @@ use super::expr::unescape;
 use super::grammar::Rule;
 use crate::ast::{
     Backward, Circuit, Data, Expect, Expr, ExprKind, Fn, Ident, Init, ItemKind, Job, JobKind, Lambda, Neuron,
-    Optimizer, ParamDecl, Path, Promise, Reset, Setting, Surrogate, Test, Use,
+    Optimizer, ParamDecl, Path, Promise, Require, Reset, Setting, Surrogate, Test, Use,
 };
 use crate::diag::Code;
 use crate::source::Span;
@@ -89,6 +89,8 @@ fn is_mark(rule: Rule) -> bool {
             | kw_test
             | kw_expect
             | kw_verify
+            | kw_require
+            | kw_else
             | kw_within
             | kw_of
             | kw_input
@@ -256,9 +258,18 @@ impl Builder<'_> {
         let mut parts = Parts::of(pair);
         let name = self.ident(&parts.need());
         let (params, lets) = (self.params(&mut parts), self.lets(&mut parts));
+        let requires = parts.all(Rule::require).into_iter().map(|p| self.require(p)).collect();
         let (mode, value) = (self.ident(&parts.need()), self.expr(parts.need()));
         let promises = parts.all(Rule::verify).into_iter().map(|p| self.promise(p, &name)).collect();
-        Init { name, params, lets, mode, value, promises }
+        Init { name, params, lets, requires, mode, value, promises }
+    }
+
+    fn require(&mut self, pair: Pair<Rule>) -> Require {
+        let span = self.span(&pair);
+        let mut parts = Parts::of(pair);
+        let (condition, problem) = (self.expr(parts.need()), self.primary(parts.need()));
+        let help = parts.opt(Rule::string).map(|p| self.primary(p));
+        Require { condition, problem, help, span }
     }
 
     /// A `verify` of the initializer of that name: what a test with a `draw` would say.

@@ -6,7 +6,7 @@ use crate::hir::alone::{self, Alone};
 use crate::hir::constant::{self, ConstEnv};
 use crate::hir::{self, ExprKind, Job, JobKind, LocalId, Model, NeuronFact, ParamId, PopId, Record, Unit};
 use crate::interp::{self, Array, Call, Inputs};
-use crate::lower::{self, Activity, Misfit, Neurons, Tensors};
+use crate::lower::{self, Activity, Neurons, Refusal, Tensors};
 use crate::source::Span;
 use snn_runtime::abi::SCALARS;
 
@@ -18,7 +18,7 @@ pub fn first_values(
     seed: u64,
     activity: Option<&mut dyn Activity>,
     tensors: &Tensors,
-) -> Result<Vec<f32>, Misfit> {
+) -> Result<Vec<f32>, Refusal> {
     let neurons = Measured { model, env, seed, tensors };
     lower::init_values(&model.params[param.idx()], env, seed, activity, &neurons, tensors)
 }

@@ -29,12 +29,22 @@ impl File {
         Ok(File { bytes, place, is_checkpoint })
     }
 
+    /// Whether there is a tensor of this name. E0902 if the file is damaged.
+    pub fn has(&self, name: &str) -> Result<bool> {
+        let all = SafeTensors::deserialize(&self.bytes).map_err(|error| broken(&error, &self.place))?;
+        Ok(all.tensor(&self.full(name)).is_ok())
+    }
+
+    /// A name as it stands in the file.
+    fn full(&self, name: &str) -> String {
+        if self.is_checkpoint { format!("param/{name}") } else { name.to_string() }
+    }
+
     /// Axes and elements of a tensor, the last axis fastest; weights of a checkpoint as `[post, pre]`, those of a convolution as
     /// `[out, in * height * width]`. E0905 if there is no such tensor, or not of F32; E0904 if it is not finite.
     pub fn tensor(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
         let all = SafeTensors::deserialize(&self.bytes).map_err(|error| broken(&error, &self.place))?;
-        let full = if self.is_checkpoint { format!("param/{name}") } else { name.to_string() };
-        let tensor = all.tensor(&full).map_err(|_| self.unknown(name, &all))?;
+        let tensor = all.tensor(&self.full(name)).map_err(|_| self.unknown(name, &all))?;
         if tensor.dtype() != Dtype::F32 {
             let message = format!("tensor `{name}` holds numbers of type {:?}, not F32", tensor.dtype());
             return Err(RuntimeError::new("E0905", message)

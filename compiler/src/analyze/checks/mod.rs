@@ -4,6 +4,7 @@
 //! it exists and how to satisfy it, and its line in [`RULES`].
 
 mod bounds;
+mod circular;
 mod cycle;
 mod dale;
 mod delay;
@@ -56,6 +57,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule { codes: &[Code::E0704], after_errors: true, check: Check::Job(delay::check) },
     Rule { codes: &[Code::W0601], after_errors: false, check: Check::Job(time_step::check) },
     Rule { codes: &[Code::E0801, Code::E0804], after_errors: false, check: Check::Program(trainable::check) },
+    Rule { codes: &[Code::W0704], after_errors: false, check: Check::Model(circular::check) },
     Rule { codes: &[Code::W0702], after_errors: false, check: Check::Program(unread::check) },
     Rule { codes: &[Code::W0801], after_errors: false, check: Check::Program(surrogate::check) },
 ];

@@ -4,8 +4,8 @@
 use super::expr;
 use crate::ast::{
     Circuit, CircuitItem, CircuitItemKind, Constraint, Expect, Expr, Fn, Ident, Init, InputDecl, Item,
-    ItemKind, Job, JobKind, Learn, Neuron, NeuronItem, Optimizer, ParamDecl, Promise, Reset, Scope, Setting,
-    Stmt, StmtKind, Surrogate, Test,
+    ItemKind, Job, JobKind, Learn, Neuron, NeuronItem, Optimizer, ParamDecl, Promise, Require, Reset, Scope,
+    Setting, Stmt, StmtKind, Surrogate, Test,
 };
 
 /// A piece of a line.
@@ -376,9 +376,23 @@ fn circuit_item(it: &CircuitItem) -> Node<'_> {
 
 fn init(it: &Init) -> Node<'_> {
     let mut body = lets(&it.lets);
+    body.extend(it.requires.iter().map(require));
     body.push(leaf(format!("{} ", it.mode.text), &it.value));
     body.extend(it.promises.iter().map(promise));
     block(head("init", &it.name, &it.params, false), body)
+}
+
+fn require(it: &Require) -> Node<'_> {
+    // Texts are longer than what they are about: a line that is too long is so because of them, and they do not break.
+    let mut line = "require ".to_string();
+    expr::flat(&it.condition, 0, &mut line);
+    line.push_str(" else ");
+    expr::flat(&it.problem, 0, &mut line);
+    if let Some(help) = &it.help {
+        line.push_str(", ");
+        expr::flat(help, 0, &mut line);
+    }
+    Node::Leaf { segs: vec![text(line)], end: it.span.end }
 }
 
 fn promise(it: &Promise) -> Node<'_> {

@@ -111,6 +111,10 @@ fn declarations_have_one_form() {
         "init k(a = 1) {\n    value a\n    verify w == a\n    verify mean(w) within 1 % of a for [3, 2] into Lif(tau = 1 ms)\n}\n",
     );
     check(
+        "init k(a=1){let b=a require b>0 else\"b is \\\"0\\\"\",\"more\" require a!=0 else \"a\"value a}",
+        "init k(a = 1) {\n    let b = a\n    require b > 0 else \"b is \\\"0\\\"\", \"more\"\n    require a != 0 else \"a\"\n    value a\n}\n",
+    );
+    check(
         "optimizer o(lr=1){update{w=w-lr*g}state m=0,n=1}",
         "optimizer o(lr = 1) {\n    update { w = w - lr * g }\n    state m = 0, n = 1\n}\n",
     );

@@ -89,6 +89,14 @@ impl Tree {
             ItemKind::Circuit(it) => it.items.iter().for_each(|line| self.circuit_item(&line.kind)),
             ItemKind::Init(it) => {
                 self.lets(&it.lets);
+                for require in &it.requires {
+                    let help = opt(" ", &require.help);
+                    self.line(format!(
+                        "require {} {}{help}",
+                        list(&require.condition),
+                        list(&require.problem)
+                    ));
+                }
                 self.line(format!("{} {}", it.mode.text, list(&it.value)));
                 for promise in &it.promises {
                     self.nested("verify", |tree| {

@@ -90,6 +90,9 @@ fn other(expr: &Expr, names: &Names) -> String {
             format!("{}[{}]", self::stored(stored), index.join(", "))
         }
         ExprKind::Extent(stored, axis) => format!("size({}, {axis})", self::stored(stored)),
+        ExprKind::Required { condition, problem, value, .. } => {
+            format!("required({}, {problem:?}, {})", one(condition), one(value))
+        }
         ExprKind::Iota(axis) => AXES[*axis].into(),
         ExprKind::Random { gaussian, stream, once } => {
             let name = if *gaussian { "gaussian" } else { "random" };

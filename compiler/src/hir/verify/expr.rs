@@ -202,7 +202,9 @@ impl<'a> Scope<'a> {
             ExprKind::Iota(_) | ExprKind::Matrix(..) | ExprKind::Product(..) | ExprKind::Neuron(..) => {
                 matches!(place, Place::Init { .. })
             }
-            ExprKind::Element(..) | ExprKind::Extent(..) => matches!(place, Place::Init { .. }),
+            ExprKind::Element(..) | ExprKind::Extent(..) | ExprKind::Required { .. } => {
+                matches!(place, Place::Init { .. })
+            }
             ExprKind::File { .. } => false,
             ExprKind::SpectralNorm { .. } | ExprKind::Arranged(..) => place == Place::Job,
             ExprKind::Target => place == Place::Job,
@@ -256,6 +258,7 @@ fn composed(expr: &Expr) -> Result<(), String> {
             of(expr, Unit::NONE, &shape)
         }
         ExprKind::Extent(..) => of(expr, Unit::NONE, &[]),
+        ExprKind::Required { value, .. } => of(expr, value.unit, &value.shape),
         ExprKind::Arranged(value, keys) => {
             ensure(value.shape == keys.shape, || format!("{:?} as {:?}", value.shape, keys.shape))?;
             of(expr, value.unit, &value.shape)

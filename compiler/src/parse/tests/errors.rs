@@ -18,7 +18,7 @@ fn missing_parts_are_named_with_the_token_before() {
     check_error("test x { }", "E0101 1:6 expected a string in `\"` after `test`, found `x`");
     check_error(
         "init k { normal(0, 1) }",
-        "E0101 1:10 expected `sample`, `value` or `let` after `{`, found `normal`",
+        "E0101 1:10 expected `sample`, `value`, `let` or `require` after `{`, found `normal`",
     );
     check_error("neuron N { learn w = 3 }", "E0101 1:20 expected `:` after `w`, found `=`");
     check_error("test \"x\" { expect a within 3 b }", "E0101 1:30 expected `of` after `3`, found `b`");
