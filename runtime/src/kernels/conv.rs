@@ -7,6 +7,7 @@
 
 use super::direct;
 use super::matmul::{self, Product};
+use super::winograd;
 use crate::windows::Windows;
 use std::cell::RefCell;
 
@@ -40,7 +41,10 @@ const COLUMNS: usize = 256;
 pub fn scratch_floats(over: &Windows) -> usize {
     let columns = over.positions().max(COLUMNS);
     let patches = (over.taps() + over.channels[1] / over.groups) * columns;
-    patches.max(direct::scratch_floats(over))
+    let pays = [0, 1, 2].map(|part| winograd::pays(over, part));
+    let filtered = if pays.contains(&true) { winograd::scratch_floats(over) } else { 0 };
+    let direct = if pays.contains(&false) { direct::scratch_floats(over) } else { 0 };
+    patches.max(filtered + direct)
 }
 
 thread_local! {
@@ -72,7 +76,7 @@ macro_rules! entry {
             SCRATCH.with_borrow_mut(|scratch| {
                 // SAFETY: the caller's promise.
                 unsafe {
-                    if $is_fast && without_patches(&over, part, rows, &mut scratch.direct) {
+                    if $is_fast && without_patches(&over, part, rows, scratch) {
                         return;
                     }
                     let product = if $is_fast { fast } else { matmul::ordered };
@@ -108,21 +112,27 @@ entry! {
 ///
 /// # Safety
 /// As [`snn_conv_fast`].
-unsafe fn without_patches(over: &Windows, part: u64, rows: Rows, scratch: &mut direct::Scratch) -> bool {
+unsafe fn without_patches(over: &Windows, part: u64, rows: Rows, scratch: &mut Scratch) -> bool {
     #[cfg(target_arch = "x86_64")]
-    if direct::can(over, part) {
+    {
+        let is_wide = is_x86_feature_detected!("avx512f");
+        let has_vectors = is_wide || is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let pays = winograd::pays(over, part);
+        if !has_vectors || !(pays || direct::can(over, part)) {
+            return false;
+        }
         // SAFETY: the features are there; the rest is the caller's promise.
         unsafe {
-            if is_x86_feature_detected!("avx512f") {
-                direct::avx512(over, part, rows, scratch);
-                return true;
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                direct::avx2(over, part, rows, scratch);
-                return true;
+            match (pays, is_wide) {
+                (true, true) => winograd::avx512(over, part, rows, &mut scratch.winograd),
+                (true, false) => winograd::avx2(over, part, rows, &mut scratch.winograd),
+                (false, true) => direct::avx512(over, part, rows, &mut scratch.direct),
+                (false, false) => direct::avx2(over, part, rows, &mut scratch.direct),
             }
         }
+        true
     }
+    #[cfg(not(target_arch = "x86_64"))]
     false
 }
 
@@ -152,6 +162,7 @@ struct Scratch {
     /// Results of some images in the same order of columns: a row for each channel.
     results: Vec<f32>,
     direct: direct::Scratch,
+    winograd: winograd::Scratch,
 }
 
 struct Conv<'a> {

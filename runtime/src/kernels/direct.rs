@@ -7,15 +7,12 @@
 use super::conv::Rows;
 #[cfg(target_arch = "x86_64")]
 use super::registers::{Avx2, Avx512};
-use super::registers::{Registers, To, groups};
+use super::registers::{Registers, TAPS, To, groups};
 use super::tiles::{DEPTH, TILE, snn_tile_columns, tiled_floats};
 use crate::windows::Windows;
 
 /// Columns that are read behind the last window and multiplied for nothing.
 const SLACK: usize = 32;
-
-/// Rows of weights whose gradients are made at once: each has a place of its own to read from, and so many there are registers for.
-const TAPS: usize = 8;
 
 /// Images that are done at once: of small ones so many that blocks of columns are full.
 fn at_once(over: &Windows) -> usize {
@@ -32,7 +29,7 @@ pub(super) fn scratch_floats(over: &Windows) -> usize {
 }
 
 /// The convolution that carries gradients of results back to images. Windows are one element apart.
-fn turned(over: &Windows) -> Windows {
+pub(super) fn turned(over: &Windows) -> Windows {
     let [before, width] = [0, 1].map(|axis| over.kernel[axis] - 1 - over.padding[axis]);
     Windows {
         channels: [over.channels[1], over.channels[0]],

@@ -11,6 +11,8 @@ pub mod conv;
 mod direct;
 mod events;
 pub mod functions;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+mod lanes;
 pub mod laps;
 pub mod matmul;
 pub mod pool;
@@ -23,6 +25,8 @@ pub mod shards;
 pub mod spikes;
 pub mod tiles;
 mod vector;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+mod winograd;
 
 #[cfg(test)]
 pub(crate) mod fixture;

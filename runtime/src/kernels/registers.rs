@@ -1,10 +1,14 @@
 //! Sums of products in registers, for the vectors that a machine may have: what dense products and convolutions are made of. Where the
 //! factors lie is the callers' business, and so are blocks for caches.
 
+use super::lanes::Lanes;
 #[cfg(target_arch = "x86_64")]
 use super::spikes::prefetch;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
+
+/// Rows of a block that are each read at a place of their own: for so many there are registers.
+pub(super) const TAPS: usize = 8;
 
 /// Where sums go: rows `stride` floats apart, of each the first `width` columns, in place of what is there or added to it.
 #[derive(Clone, Copy)]
@@ -21,6 +25,8 @@ pub(super) trait Registers {
     const COLUMNS: usize;
     /// Rows of a block at most.
     const ROWS: usize;
+    /// A vector.
+    type Lanes: Lanes;
 
     /// Row `r` of the result is the sum over `l < depth` of `*left(l, r)` times the columns at `right(l)`, for `rows` rows.
     ///
@@ -96,6 +102,7 @@ macro_rules! registers {
         impl Registers for $name {
             const COLUMNS: usize = 2 * $lanes;
             const ROWS: usize = $most;
+            type Lanes = $vector;
 
             #[inline(always)]
             unsafe fn block(

@@ -47,51 +47,52 @@ pub unsafe extern "C" fn snn_tile_columns(
             let src = src.add(first * column);
             let dst = dst.add(j * rows * TILE);
             if swapped != 0 {
-                swap_rows(of_part.clone(), width, (src, rows), dst);
-                continue;
+                swap(of_part.clone(), width, (src, rows), (dst, TILE));
             }
             for i in of_part.clone() {
-                let (from, to) = (src.add(i * row), dst.add(i * TILE));
-                if width == TILE {
-                    *to.cast::<[f32; TILE]>() = *from.cast::<[f32; TILE]>();
-                } else {
-                    std::ptr::copy_nonoverlapping(from, to, width);
-                    std::slice::from_raw_parts_mut(to.add(width), TILE - width).fill(0.0);
+                let (from, to) = (src.wrapping_add(i * row), dst.add(i * TILE));
+                match (swapped, width) {
+                    (0, TILE) => *to.cast::<[f32; TILE]>() = *from.cast::<[f32; TILE]>(),
+                    (0, _) => std::ptr::copy_nonoverlapping(from, to, width),
+                    _ => {}
                 }
+                std::slice::from_raw_parts_mut(to.add(width), TILE - width).fill(0.0);
             }
         }
     }
 }
 
-/// Rows of a tile of which the columns lie at `src`, `stride` floats apart.
+/// Rows `rows` of a matrix with `width` columns, of which element `(i, c)` is at `src + c * stride + i` and goes to `dst + i * to + c`.
+///
+/// # Safety
+/// The elements are there, and so are their places.
 #[inline(always)]
-unsafe fn swap_rows(
-    of_part: std::ops::Range<usize>,
+pub(super) unsafe fn swap(
+    rows: std::ops::Range<usize>,
     width: usize,
     (src, stride): (*const f32, usize),
-    dst: *mut f32,
+    (dst, to): (*mut f32, usize),
 ) {
-    let squares = of_part.len() / 4 * 4;
-    for (k, i) in of_part.enumerate() {
+    let squares = rows.len() / 4 * 4;
+    for (k, i) in rows.enumerate() {
         let whole = if k < squares { width / 4 * 4 } else { 0 };
-        // SAFETY: the caller's promise: element (i, c) is at `src + c * stride + i`.
+        // SAFETY: the caller's promise.
         unsafe {
             if k % 4 == 0 && k < squares {
                 for c in (0..whole).step_by(4) {
-                    swap_square(src.add(c * stride + i), stride, dst.add(i * TILE + c));
+                    swap_square((src.add(c * stride + i), stride), (dst.add(i * to + c), to));
                 }
             }
             for c in whole..width {
-                *dst.add(i * TILE + c) = *src.add(c * stride + i);
+                *dst.add(i * to + c) = *src.add(c * stride + i);
             }
-            std::slice::from_raw_parts_mut(dst.add(i * TILE + width), TILE - width).fill(0.0);
         }
     }
 }
 
-/// Four columns of four numbers, `stride` apart, as four rows of a tile.
+/// Four columns of four numbers, `stride` apart, as four rows `to` apart.
 #[inline(always)]
-unsafe fn swap_square(src: *const f32, stride: usize, dst: *mut f32) {
+unsafe fn swap_square((src, stride): (*const f32, usize), (dst, to): (*mut f32, usize)) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86-64 has the instructions; the caller's promise.
     unsafe {
@@ -99,13 +100,13 @@ unsafe fn swap_square(src: *const f32, stride: usize, dst: *mut f32) {
         let [a, b, c, d] = &mut square;
         _MM_TRANSPOSE4_PS(a, b, c, d);
         for (i, row) in square.into_iter().enumerate() {
-            _mm_storeu_ps(dst.add(i * TILE), row);
+            _mm_storeu_ps(dst.add(i * to), row);
         }
     }
     #[cfg(not(target_arch = "x86_64"))]
     for (i, c) in (0..16).map(|at| (at / 4, at % 4)) {
         // SAFETY: the caller's promise.
-        unsafe { *dst.add(i * TILE + c) = *src.add(c * stride + i) };
+        unsafe { *dst.add(i * to + c) = *src.add(c * stride + i) };
     }
 }
 

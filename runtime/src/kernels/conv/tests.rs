@@ -9,7 +9,7 @@ fn numbers(len: usize, seed: u64) -> Vec<f32> {
     row
 }
 
-const SHAPES: [Windows; 8] = [
+const SHAPES: [Windows; 10] = [
     Windows { channels: [1, 4], size: [5, 7], kernel: [3, 3], stride: [1, 1], padding: [1, 1], groups: 1 },
     Windows { channels: [4, 6], size: [6, 5], kernel: [2, 3], stride: [2, 1], padding: [0, 2], groups: 2 },
     Windows { channels: [3, 3], size: [1, 9], kernel: [1, 4], stride: [1, 3], padding: [0, 1], groups: 3 },
@@ -17,6 +17,8 @@ const SHAPES: [Windows; 8] = [
     Windows { channels: [5, 40], size: [9, 9], kernel: [5, 5], stride: [3, 2], padding: [4, 1], groups: 1 },
     Windows { channels: [2, 2], size: [3, 3], kernel: [3, 3], stride: [1, 1], padding: [0, 0], groups: 1 },
     Windows { channels: [6, 74], size: [8, 12], kernel: [3, 5], stride: [1, 1], padding: [1, 2], groups: 2 },
+    Windows { channels: [16, 24], size: [9, 10], kernel: [3, 3], stride: [2, 1], padding: [1, 1], groups: 2 },
+    Windows { channels: [24, 16], size: [9, 10], kernel: [3, 3], stride: [1, 1], padding: [1, 1], groups: 2 },
     Windows { channels: [2, 3], size: [1, 640], kernel: [1, 7], stride: [1, 1], padding: [0, 3], groups: 1 },
 ];
 
@@ -99,6 +101,8 @@ fn without_patches_it_is_the_same_at_every_width() {
 fn parts_are_what_they_are_defined_as() {
     // Small images are done several at once, and the last ones are fewer.
     let rows = 19;
+    #[cfg(target_arch = "x86_64")]
+    assert!(SHAPES.iter().any(|over| (0..3).all(|part| super::winograd::pays(over, part))));
     for (at, over) in SHAPES.iter().enumerate() {
         assert!(over.is_valid());
         let seed = 10 * at as u64;
@@ -115,6 +119,66 @@ fn parts_are_what_they_are_defined_as() {
             let mut dw = vec![f32::NAN; w.len()];
             run(conv, 2, over, rows, [&x, &d], &mut dw);
             same(conv, &dw, &reference::conv_to_weights(over, rows, &x, &d));
+        }
+    }
+}
+
+/// Kernels of three rows over images with every remainder of tiles, wider and narrower than results, in groups.
+#[cfg(target_arch = "x86_64")]
+fn tall() -> impl Iterator<Item = Windows> {
+    (3..18).flat_map(|height| (0..3).map(move |above| (height, above))).map(|(height, above)| Windows {
+        channels: [[4, 6], [1, 33], [6, 2]][height % 3],
+        size: [height, [5, 16, 8, 19][height % 4]],
+        kernel: [3, 1 + (height + above) % 3],
+        stride: [1, 1],
+        padding: [above, (height + above) % 3 * (height % 2)],
+        groups: [2, 1, 2][height % 3],
+    })
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn minimal_filtering_is_the_same_at_every_width() {
+    use super::super::winograd;
+    type Filter = unsafe fn(&Windows, u64, Rows, &mut winograd::Scratch);
+    let mut widths: Vec<Filter> = Vec::new();
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        widths.push(winograd::avx2);
+    }
+    if is_x86_feature_detected!("avx512f") {
+        widths.push(winograd::avx512);
+    }
+    let mut scratch = winograd::Scratch::default();
+    for (at, over) in tall().enumerate() {
+        let rows = 1 + at % 7 * 4;
+        assert!(over.is_valid() && winograd::can(&over), "{over:?}");
+        let (wide, narrow) = (over.width_in(), over.width_out());
+        let (x, d) = (numbers(rows * wide, 1), numbers(rows * narrow, 2));
+        let w = numbers(over.taps() * over.channels[1], 3);
+        let all = |x: &[f32], d: &[f32], w: &[f32]| {
+            [
+                reference::conv(&over, rows, x, w),
+                reference::conv_to_image(&over, rows, d, w),
+                reference::conv_to_weights(&over, rows, x, d),
+            ]
+        };
+        let absolute = |numbers: &[f32]| numbers.iter().map(|x| x.abs()).collect::<Vec<f32>>();
+        let (expected, bound) = (all(&x, &d, &w), all(&absolute(&x), &absolute(&d), &absolute(&w)));
+        let factors = [[(&x, wide), (&w, 0)], [(&d, narrow), (&w, 0)], [(&x, wide), (&d, narrow)]];
+        for (part, filter) in (0..3).flat_map(|part| widths.iter().map(move |width| (part, width))) {
+            let mut c = vec![f32::NAN; expected[part].len()];
+            let [a, b] = factors[part].map(|(numbers, stride)| (numbers.as_ptr(), stride as isize));
+            let c_rs = [narrow, wide, 0][part] as isize;
+            // SAFETY: the slices have the rows, and the machine the vectors.
+            unsafe {
+                filter(&over, part as u64, Rows { rows, a, b, c: (c.as_mut_ptr(), c_rs) }, &mut scratch)
+            };
+            // Windows at the border have fewer products than those of the same tile, whose rounding they share.
+            let most = bound[part].iter().fold(0.0, |most: f32, x| most.max(*x));
+            for (got, expected) in c.iter().zip(&expected[part]) {
+                let off = (got - expected).abs() / most;
+                assert!(off <= 2e-6, "part {part} of {over:?}: {got} {expected}, {most}");
+            }
         }
     }
 }
