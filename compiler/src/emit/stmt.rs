@@ -131,6 +131,7 @@ impl Frame<'_> {
     ) {
         let (name, part) = match slide {
             Slide::Conv => ("snn_conv", 0),
+            Slide::ExactConv => ("snn_conv", 3),
             Slide::ConvToImage => ("snn_conv", 1),
             Slide::ConvToWeights => ("snn_conv", 2),
             Slide::Mean => ("snn_pool", 0),

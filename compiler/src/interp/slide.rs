@@ -21,7 +21,7 @@ pub(super) fn value<N: Number>(
     by_rows(ty, env, |t, b, to| {
         let x = row(args[0], t, b);
         match slide {
-            Slide::Conv => conv(over, x, &args[1].data, to),
+            Slide::Conv | Slide::ExactConv => conv(over, x, &args[1].data, to),
             Slide::ConvToImage => conv_to_image(over, x, &args[1].data, to),
             Slide::Mean | Slide::MeanToImage => {
                 each_tap(over, &mut |channel, at, _, place| {

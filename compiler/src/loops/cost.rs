@@ -97,7 +97,9 @@ impl Program {
                     all += bytes(*stride, operands.next().unwrap_or(0.0));
                 }
                 let taps = match slide {
-                    Slide::Conv | Slide::ConvToImage | Slide::ConvToWeights => 2 * over.taps(),
+                    Slide::Conv | Slide::ExactConv | Slide::ConvToImage | Slide::ConvToWeights => {
+                        2 * over.taps()
+                    }
                     Slide::Border => 0,
                     _ => over.area(),
                 };

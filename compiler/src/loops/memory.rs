@@ -46,9 +46,12 @@ impl Program {
                     }
                 }
                 Stmt::Slide {
-                    slide: Slide::Conv | Slide::ConvToImage | Slide::ConvToWeights, over, ..
+                    slide:
+                        slide @ (Slide::Conv | Slide::ExactConv | Slide::ConvToImage | Slide::ConvToWeights),
+                    over,
+                    ..
                 } => {
-                    let bytes = 4 * conv::scratch_floats(over);
+                    let bytes = 4 * conv::scratch_floats(over, *slide == Slide::ExactConv);
                     patches = patches.max(bytes);
                     packed = packed.max(bytes.min(PACKED));
                 }

@@ -18,6 +18,7 @@ pub mod print;
 pub mod segments;
 pub(crate) mod taint;
 pub mod verify;
+pub(crate) mod zeros;
 
 use crate::step::{Graph, Input, Node, Op, Param, State, ValId};
 

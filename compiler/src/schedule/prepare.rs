@@ -2,10 +2,10 @@
 //!
 //! Before: `%3 = at_last 1`, output `w` is parameter 0; after: `%3 = detach 1`, `%4 = at_last %3`, `%9 = detach %0`, output `w`
 //! is `%9`. Correct because `detach` is the identity. A weight gradient whose operands differ in the time axis gets a sum over the
-//! steps, which is what it means. First, because all later decisions ask whether a value is a leaf.
+//! steps, which is what it means. A convolution of which zeros count is told so. First, because all later decisions ask whether a value is a leaf.
 
 use super::{is_leaf, nest};
-use crate::net::{Net, Scan, ScanOut, Sink};
+use crate::net::{Net, Scan, ScanOut, Sink, zeros};
 use crate::step::ops::Fold;
 use crate::step::{Axes, Graph, Node, Op, Slide, Ty, ValId};
 use std::collections::BTreeMap;
@@ -59,7 +59,19 @@ pub(super) fn net(net: &Net) -> Net {
         let Op::Scan(k) = node.op else { continue };
         out.scans[k] = scan(&out.scans[k], &node.args, &out.graph);
     }
+    let zeros = zeros::that_count(&out);
+    let bodies = out.scans.iter_mut().map(|scan| &mut scan.body).zip(&zeros.bodies);
+    bodies.chain([(&mut out.graph, &zeros.net)]).for_each(|(graph, zeros)| exact(graph, zeros));
     out
+}
+
+/// Convolutions of which zeros count.
+fn exact(graph: &mut Graph, zeros: &[bool]) {
+    for (node, _) in graph.nodes.iter_mut().zip(zeros).filter(|(_, count)| **count) {
+        if let Op::Slide { slide: slide @ Slide::Conv, .. } = &mut node.op {
+            *slide = Slide::ExactConv;
+        }
+    }
 }
 
 /// Of a weight gradient with one operand that is the same at every step, the other is summed over the steps first.

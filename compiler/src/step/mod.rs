@@ -104,6 +104,8 @@ pub struct Axes {
 pub enum Slide {
     /// An image and weights: products for ascending taps; the padding is 0 and multiplied.
     Conv,
+    /// The same where zeros count ([`crate::net::zeros`]): outside of strict mode too, a sum of zeros is exactly 0. Only the scheduler makes it.
+    ExactConv,
     /// Of a result and weights what goes back to the image: for ascending taps the sum over ascending channels of the result.
     ConvToImage,
     /// An image and a result: the sum over steps and samples (as `Op::Outer`), in each of them over ascending windows. Net IR only.
@@ -127,6 +129,7 @@ impl Slide {
     pub fn name(self) -> &'static str {
         match self {
             Slide::Conv => "conv",
+            Slide::ExactConv => "exact_conv",
             Slide::ConvToImage => "conv_to_image",
             Slide::ConvToWeights => "conv_to_weights",
             Slide::Mean => "avg_pool",
@@ -142,14 +145,20 @@ impl Slide {
     pub fn arity(self) -> usize {
         match self {
             Slide::Mean | Slide::MeanToImage | Slide::Max | Slide::Border | Slide::BorderToImage => 1,
-            Slide::Conv | Slide::ConvToImage | Slide::ConvToWeights | Slide::MaxToImage => 2,
+            Slide::Conv
+            | Slide::ExactConv
+            | Slide::ConvToImage
+            | Slide::ConvToWeights
+            | Slide::MaxToImage => 2,
         }
     }
 
     /// Index axes of the result for given windows.
     pub fn shape(self, over: &Windows) -> Vec<usize> {
         match self {
-            Slide::Conv | Slide::Mean | Slide::Max | Slide::Border => vec![over.width_out()],
+            Slide::Conv | Slide::ExactConv | Slide::Mean | Slide::Max | Slide::Border => {
+                vec![over.width_out()]
+            }
             Slide::ConvToImage | Slide::MeanToImage | Slide::MaxToImage | Slide::BorderToImage => {
                 vec![over.width_in()]
             }
@@ -166,7 +175,7 @@ impl Slide {
     pub fn operands(self, over: &Windows) -> Vec<Vec<usize>> {
         let (image, result) = (vec![over.width_in()], vec![over.width_out()]);
         match self {
-            Slide::Conv => vec![image, weights(over)],
+            Slide::Conv | Slide::ExactConv => vec![image, weights(over)],
             Slide::ConvToImage => vec![result, weights(over)],
             Slide::ConvToWeights | Slide::MaxToImage => vec![image, result],
             Slide::Mean | Slide::Max | Slide::Border => vec![image],

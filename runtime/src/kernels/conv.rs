@@ -13,7 +13,8 @@ use std::cell::RefCell;
 
 /// `(part, rows, windows…, a, a_rs, b, b_rs, c, c_rs)`, for each of `rows` rows, which lie `…_rs` floats apart, in groups of `windows`
 /// (see [`Windows::packed`]). Part 0: C is the convolution of image A with weights B `[taps, channels]`; part 1: C is the image that
-/// results A pass back through weights B; part 2: C is the sum over rows of weights, from images A and results B.
+/// results A pass back through weights B; part 2: C is the sum over rows of weights, from images A and results B; part 3: as part 0, and sums
+/// of zeros are exactly 0.
 pub type ConvFn = unsafe extern "C" fn(
     u64,
     u64,
@@ -37,13 +38,13 @@ const SMALL: usize = 512;
 /// Columns of a product that are enough: of smaller images there are several at once.
 const COLUMNS: usize = 256;
 
-/// Floats that a thread holds from call to call: patches and results of some images.
-pub fn scratch_floats(over: &Windows) -> usize {
+/// Floats that a thread holds from call to call: patches and results of some images. `exact`: for part 3 too.
+pub fn scratch_floats(over: &Windows, exact: bool) -> usize {
     let columns = over.positions().max(COLUMNS);
     let patches = (over.taps() + over.channels[1] / over.groups) * columns;
     let pays = [0, 1, 2].map(|part| winograd::pays(over, part));
     let filtered = if pays.contains(&true) { winograd::scratch_floats(over) } else { 0 };
-    let direct = if pays.contains(&false) { direct::scratch_floats(over) } else { 0 };
+    let direct = if exact || pays.contains(&false) { direct::scratch_floats(over) } else { 0 };
     patches.max(filtered + direct)
 }
 
@@ -82,7 +83,7 @@ macro_rules! entry {
                     let product = if $is_fast { fast } else { matmul::ordered };
                     let mut conv = Conv { over, scratch, product };
                     match part {
-                        0 => conv.forward(rows),
+                        0 | 3 => conv.forward(rows),
                         1 => conv.back_to_image(rows),
                         _ => conv.sum_weights(rows),
                     }
@@ -117,7 +118,7 @@ unsafe fn without_patches(over: &Windows, part: u64, rows: Rows, scratch: &mut S
     {
         let is_wide = is_x86_feature_detected!("avx512f");
         let has_vectors = is_wide || is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-        let pays = winograd::pays(over, part);
+        let (pays, part) = if part == 3 { (false, 0) } else { (winograd::pays(over, part), part) };
         if !has_vectors || !(pays || direct::can(over, part)) {
             return false;
         }

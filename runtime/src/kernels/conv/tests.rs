@@ -25,7 +25,7 @@ const SHAPES: [Windows; 10] = [
 fn run(conv: ConvFn, part: u64, over: &Windows, rows: usize, [a, b]: [&[f32]; 2], c: &mut [f32]) {
     let [g0, g1, g2, g3, g4, g5] = over.packed();
     let (wide, narrow) = (over.width_in() as i64, over.width_out() as i64);
-    let [a_rs, b_rs, c_rs] = [[wide, 0, narrow], [narrow, 0, wide], [wide, narrow, 0]][part as usize];
+    let [a_rs, b_rs, c_rs] = [[wide, 0, narrow], [narrow, 0, wide], [wide, narrow, 0]][part as usize % 3];
     // SAFETY: the slices have the rows.
     unsafe {
         conv(
@@ -180,5 +180,23 @@ fn minimal_filtering_is_the_same_at_every_width() {
                 assert!(off <= 2e-6, "part {part} of {over:?}: {got} {expected}, {most}");
             }
         }
+    }
+}
+
+#[test]
+fn sums_of_zeros_are_exactly_0_where_that_counts() {
+    for over in SHAPES.iter().filter(|over| winograd::pays(over, 0)) {
+        let (rows, wide) = (2, over.width_in());
+        let mut x = numbers(rows * wide, 1);
+        // Nothing arrives from the lower half of each channel.
+        let area = over.size[0] * over.size[1];
+        x.chunks_mut(area).for_each(|channel| channel[over.size[0] / 2 * over.size[1]..].fill(0.0));
+        let w = numbers(over.taps() * over.channels[1], 3);
+        let expected = reference::conv(over, rows, &x, &w);
+        let mut c = vec![f32::NAN; rows * over.width_out()];
+        run(snn_conv_fast, 3, over, rows, [&x, &w], &mut c);
+        same(snn_conv_fast, &c, &expected);
+        let zeros = expected.iter().filter(|x| **x == 0.0).count();
+        assert!(zeros > 0 && c.iter().zip(&expected).all(|(c, x)| *x != 0.0 || *c == 0.0), "{over:?}");
     }
 }
