@@ -33,6 +33,7 @@ pub fn trials() -> Vec<Trial> {
         trial("a layer of excitation and inhibition", ei_layer),
         trial("the input of a layer of excitation and inhibition", ei_layer_input),
         trial("a silent layer of excitation and inhibition", ei_layer_silent),
+        trial("the readout of layers of excitation and inhibition", ei_readout),
         trial("a convolutional layer of excitation and inhibition", ei::straight),
         trial("the same without the straight-through gradient", ei::replaced),
         trial("a layer with feed-forward inhibition, corrected", ei::dann),
@@ -67,17 +68,8 @@ fn all_engines(
     params: Named,
     compare: impl Fn(&str, &Net, Vec<(String, Vec<f64>)>, f64) -> Result<(), String>,
 ) -> Result<(), String> {
-    let (mut sources, mut diags) = (Sources::new(), Diagnostics::new());
-    let file = sources.add("golden.snn", text);
-    let checked = pipeline::check(&mut sources, file, &Overrides::default(), &mut diags);
-    if diags.has_errors() {
-        return Err(render::to_text(&diags, &sources, false));
-    }
-    let job = &checked.program.jobs[0];
-    let model = &checked.program.models[job.model.idx()];
-    let data = DataFacts { target_width: width, spikes: false };
     for strict in [true, false] {
-        let net = pipeline::net(model, job, purpose, job.batch, data, strict)?.net;
+        let net = net_of(text, purpose, width, strict)?;
         let params = arrays(&net, params)?;
         // Parameters are stored in f32, for the interpreter too.
         compare("f64", &net, interpreted::<f64>(&net, given, &params, samples), 1e-6)?;
@@ -87,6 +79,20 @@ fn all_engines(
         compare(if strict { "strict" } else { "fast" }, &net, in_f64(got), 1e-5)?;
     }
     Ok(())
+}
+
+/// A net of a program's training; `width` is that of targets.
+fn net_of(text: &str, purpose: Purpose, width: usize, strict: bool) -> Result<Net, String> {
+    let (mut sources, mut diags) = (Sources::new(), Diagnostics::new());
+    let file = sources.add("golden.snn", text);
+    let checked = pipeline::check(&mut sources, file, &Overrides::default(), &mut diags);
+    if diags.has_errors() {
+        return Err(render::to_text(&diags, &sources, false));
+    }
+    let job = &checked.program.jobs[0];
+    let model = &checked.program.models[job.model.idx()];
+    let data = DataFacts { target_width: width, spikes: false };
+    Ok(pipeline::net(model, job, purpose, job.batch, data, strict)?.net)
 }
 
 fn in_f64(outputs: Vec<(String, Vec<f32>)>) -> Vec<(String, Vec<f64>)> {
@@ -308,4 +314,29 @@ fn ei_layer_silent() -> Result<(), String> {
         ("grad c.b_e", &[101.0, 1010.0]),
     ];
     check(&ei_text("x -> c"), &given, 2, &params, expected)
+}
+
+/// Excitation minus inhibition, (0, -0.35) and (0.1, 0.5), not divided: all outputs in one number; the gradient of `w_ei` is a third of
+/// that of the sum.
+fn ei_readout() -> Result<(), String> {
+    let text = "model One {
+            input x: [3] >= 0
+            let c = EiReadout(2, ratio = 1)
+            x -> c
+            output c
+        }
+        data none = std.data.npy(x = \"none.npy\", y = \"none.npy\")
+        train One on none { steps 1   batch 2   loss 2 * sum(last(c) * target, over = population) }";
+    let given: Given = vec![
+        ("x".into(), vec![1.0, 0.0, 1.0, 0.0, 1.0, 0.0]),
+        ("target".into(), vec![1.0, 10.0, 100.0, 1000.0]),
+        ("mask".into(), vec![1.0, 1.0]),
+    ];
+    let params: Named = &[EI[0], EI[1], ("c.w_ei", &[0.5, 0.25, 0.5, 0.75])];
+    let expected: Named = &[
+        ("loss", &[-3.5 + 10.0 + 500.0]),
+        ("grad c.w_ee", &[1.0, 10.0, 100.0, 1000.0, 1.0, 10.0]),
+        ("grad c.w_ei", &[-0.2, -2.0, -0.4 / 3.0, -4.0 / 3.0]),
+    ];
+    check(text, &given, 2, params, expected)
 }

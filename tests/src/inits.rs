@@ -3,7 +3,9 @@
 use crate::cli::{Folder, snnc};
 use crate::corpus::{common, loaded, root};
 use libtest_mimic::{Failed, Trial};
+use snnc::args::Common;
 use snnc::job::Runner;
+use snnc::load::load;
 use snnc::testing;
 
 /// One trial for each promise that is measured, and for each text of the library: it is a file like any other, whose `verify`s are tests.
@@ -11,6 +13,7 @@ pub fn trials() -> Vec<Trial> {
     let mut trials = vec![
         Trial::test("lsuv: what arrives has the variance asked for, layer by layer", lsuv),
         Trial::test("fluctuation_driven: the membrane has the std asked for", fluctuation),
+        Trial::test("E-I Init: layers start as standardisers of inputs that fire at random", ei_layer),
         Trial::test("E-I Init: windows have the scale and gain of their statistics", ei_conv),
         Trial::test("fluctuation_driven: inputs, recurrence and inhibition in balance", balance),
         Trial::test("rate_target: neurons fire as often as asked for, layer by layer", rates),
@@ -47,9 +50,12 @@ fn promises(text: &str, least: usize) -> Result<(), Failed> {
 
 /// What the first job of a program of `tests/suite/inits` reports.
 fn reported(file: &str) -> Result<Vec<f64>, Failed> {
-    let loaded = loaded(&root().join("tests/suite/inits").join(file))?;
-    let common = common();
-    let mut runner = Runner::new(&loaded, &common).map_err(|f| f.text)?;
+    reported_by(file, &common())
+}
+
+fn reported_by(file: &str, common: &Common) -> Result<Vec<f64>, Failed> {
+    let loaded = load(&root().join("tests/suite/inits").join(file), common).map_err(|f| f.text)?;
+    let mut runner = Runner::new(&loaded, common).map_err(|f| f.text)?;
     let report = runner.job(&loaded.checked.program.jobs[0]).map_err(|f| f.text)?;
     Ok(report.metrics.iter().map(|(_, value)| *value).collect())
 }
@@ -175,6 +181,25 @@ fn fluctuation() -> Result<(), Failed> {
     near(variance, expected, 0.06 * expected)?;
     near(mean, 0.0, 0.02)?;
     near(rate, 0.0, 0.0)
+}
+
+/// Of inputs that fire with probability p (0.05, 0.2, 0.5): pooled deviation 0.73, 0.75, 0.82 of what a layer makes of them, by an independent program.
+/// Excitation has the variance of an input, p (1 - p), and the divisor is its deviation. Means are of 204 excitatory and 52 inhibitory neurons, each with
+/// the deviation p, or, divided, p / sqrt(p + p (1 - p)), of 256 excitatory and 64 inhibitory ones.
+fn ei_layer() -> Result<(), Failed> {
+    for (p, deviation) in [(0.05, 0.73), (0.2, 0.75), (0.5, 0.82)] {
+        let common = Common { params: vec![format!("p={p}")], ..common() };
+        let [ratio, mean, found, mean_e, mean_i] = reported_by("ei_layer.snn", &common)?[..] else {
+            return Err("five reports are wanted".into());
+        };
+        near(ratio, 1.0, 0.05)?;
+        near(found, deviation, 0.04)?;
+        let of_one = p / f64::sqrt(p + p * (1.0 - p));
+        near(mean, 0.0, 5.0 * of_one * f64::sqrt(1.0 / 256.0 + 1.0 / 64.0))?;
+        near(mean_e, 0.0, 5.0 * p / f64::sqrt(204.0))?;
+        near(mean_i, 0.0, 5.0 * p / f64::sqrt(52.0))?;
+    }
+    Ok(())
 }
 
 /// Statistics of all digits by `tests/golden/ei_net.py`; an image that stays counts once. Of 900 exponential weights the mean is within 5 of its standard errors.

@@ -1,4 +1,4 @@
-//! Updates of optimizers with a geometry or a sign, against numbers of independent programs, and of weights that keep signs, by hand: on the
+//! Updates of optimizers and rates along a training, against numbers of independent programs, and of weights that keep signs, by hand: on the
 //! f64 interpreter (one update) and in machine code (all). Trainings with them are in `tests/suite/optimizers`.
 
 use crate::differential::{Given, interpreted};
@@ -11,6 +11,7 @@ use snn_compiler::source::Sources;
 use snn_runtime::abi::{SCALARS, Scalar};
 use snn_runtime::engine::{Call, Engine, SectionTimes, Weights};
 use snn_runtime::pool::Pool;
+use std::f64::consts::FRAC_1_SQRT_2;
 use std::sync::Arc;
 
 /// The trials.
@@ -24,7 +25,11 @@ pub fn trials() -> Vec<Trial> {
         let name = format!("updates: {optimizer} of what is learned with a sign");
         Trial::test(name, move || turned(optimizer, turns).map_err(Failed::from))
     });
-    cases.chain(turned).collect()
+    let rates = RATES.iter().map(|&(optimizer, progress, rate)| {
+        let name = format!("updates: {optimizer} at {progress}");
+        Trial::test(name, move || at_rate(optimizer, progress, rate).map_err(Failed::from))
+    });
+    cases.chain(turned).chain(rates).collect()
 }
 
 struct Case {
@@ -53,6 +58,39 @@ const SGD: Case =
     Case { optimizer: "sgd(lr = 1)", signs: None, before: P, gradient: D, times: 1, after: &[] };
 
 const CASES: &[Case] = &[
+    // The first update is the gradient and the decay, as in PyTorch; the release of DeepEISNN takes 1.9 times as much.
+    Case {
+        optimizer: "sgd(lr = 0.1, momentum = 0.9, weight_decay = 0.01)",
+        signs: None,
+        before: W,
+        gradient: G,
+        times: 2,
+        after: &[0.2086505, 0.0904798, -0.09509495, -1.4231765, -0.5798],
+    },
+    Case {
+        optimizer: "adam(lr = 0.01)",
+        signs: None,
+        before: W,
+        gradient: G,
+        times: 2,
+        after: &[0.48, -0.18, 0.03, -1.48, -0.02],
+    },
+    Case {
+        optimizer: "adamw(lr = 0.01, weight_decay = 0.1)",
+        signs: None,
+        before: W,
+        gradient: G,
+        times: 2,
+        after: &[0.4790105, -0.1796102, 0.02991005, -1.4770115, -0.01999],
+    },
+    Case {
+        signs: None,
+        optimizer: "eg_noisy(lr = 0.1, noise = 0)",
+        before: W,
+        gradient: G,
+        times: 1,
+        after: &[0.452418709018, -0.180967483607, 0.047561471225, -1.462964868042, 0.0],
+    },
     Case {
         signs: None,
         optimizer: "eg(lr = 0.1)",
@@ -156,6 +194,19 @@ const CASES: &[Case] = &[
     },
 ];
 
+/// Rates at a share of the training: RMP-Loss rises to its strength in the middle, `2 k n / N`, and falls as `2 k (1 - n / N)`.
+const RATES: &[(&str, f32, f64)] = &[
+    ("sgd(lr = rise_fall(0.4))", 0.25, 0.2),
+    ("sgd(lr = rise_fall(0.4))", 0.5, 0.4),
+    ("sgd(lr = rise_fall(0.4))", 0.75, 0.2),
+    ("sgd(lr = cosine(0.5, 0.1))", 0.25, 0.3 + 0.2 * FRAC_1_SQRT_2),
+    ("sgd(lr = cosine(0.5, 0.1))", 0.5, 0.3),
+    ("sgd(lr = linear(0.5, 0.1))", 0.25, 0.4),
+    ("sgd(lr = warmup_cosine(0.5, 0.2))", 0.1, 0.25),
+    ("sgd(lr = warmup_cosine(0.5, 0.2))", 0.2, 0.5),
+    ("sgd(lr = warmup_cosine(0.5, 0.2))", 0.6, 0.25),
+];
+
 /// Every rule of the library, and whether it takes [`P`] with gradients [`D`] to the other sign.
 const OPTIMIZERS: &[(&str, bool)] = &[
     ("sgd(lr = 1)", true),
@@ -183,8 +234,15 @@ fn run(case: &Case) -> Result<(), String> {
     if case.times == 1 {
         compare("f64", reference(&net, param, case)?.into_iter(), case.after)?;
     }
-    let after = compiled(&net, case)?;
+    let after = compiled(&net, case, 0.0)?;
     compare("compiled", after.iter().map(|w| f64::from(*w)), case.after)
+}
+
+/// Weights and gradients of 1 at a share of the training: the rate is taken away.
+fn at_rate(optimizer: &'static str, progress: f32, rate: f64) -> Result<(), String> {
+    let case = Case { optimizer, before: &[1.0], gradient: &[1.0], ..SGD };
+    let after = compiled(&net(&tensor(1, ""), "", &case)?, &case, progress)?;
+    compare("compiled", after.iter().map(|w| f64::from(*w)), &[1.0 - rate])
 }
 
 /// A tensor of the model, in front of neurons that pass on what arrives.
@@ -203,7 +261,7 @@ fn turned(optimizer: &'static str, turns: bool) -> Result<(), String> {
     let n = case.before.len();
     let changed = |(new, before): (&f32, &f64)| f64::from(*new) * before < 0.0;
     for (who, part) in [("tensor", tensor as fn(usize, &str) -> String), ("neurons", neurons)] {
-        let after = |signs: &str| compiled(&net(&part(n, signs), signs, &case)?, &case);
+        let after = |signs: &str| compiled(&net(&part(n, signs), signs, &case)?, &case, 0.0);
         let (free, kept) = (after("")?, after("sign initial keep sign_flip")?);
         if free.iter().zip(case.before).any(changed) != turns {
             return Err(format!("{who}: without signs the weights are {free:?}"));
@@ -257,8 +315,8 @@ fn reference(net: &Net, param: &str, case: &Case) -> Result<Vec<f64>, String> {
     Ok(results.iter().find(|(at, _)| *at == name).ok_or("the weights stay")?.1.clone())
 }
 
-/// The weights after all updates by machine code.
-fn compiled(net: &Net, case: &Case) -> Result<Vec<f32>, String> {
+/// The weights after all updates by machine code, at a share of the training.
+fn compiled(net: &Net, case: &Case, progress: f32) -> Result<Vec<f32>, String> {
     let program = Arc::new(pipeline::compile(net, &Options { strict: true, vector: true }));
     let mut engine = Engine::new(program.clone(), Arc::new(Pool::alone())).map_err(|e| e.to_string())?;
     let mut weights = Weights::zeroed(&program).map_err(|e| e.to_string())?;
@@ -268,6 +326,7 @@ fn compiled(net: &Net, case: &Case) -> Result<Vec<f32>, String> {
     for update in 1..=case.times {
         let mut scalars = [0.0; SCALARS];
         scalars[Scalar::Update as usize] = update as f32;
+        scalars[Scalar::Progress as usize] = progress;
         let call = Call { key: 11, count: 1, scalars };
         engine.run(&mut weights, &call, &inputs, &mut SectionTimes::default());
     }

@@ -300,5 +300,11 @@ mod tests {
         close(phi[3] / 250.0, 3.9800665003327575e-4);
         let (e, _) = propagators(&[-0.1, 0.0, 1.0 / 250.0, -0.1], 2, 0.1);
         close(e[2], 3.9601993349966727e-4);
+        // A difference of two exponentials keeps eight digits here: 3.9601992345e-4.
+        let (e, _) = propagators(&[-1.0 / 10.000001, 0.0, 1.0 / 250.0, -0.1], 2, 0.1);
+        close(e[2], 3.960199336976772e-4);
+        let (e, _) = propagators(&[-2.0, 0.0, 1.0 / 250.0, -0.1], 2, 0.1);
+        close(e[0], 0.8187307530779818);
+        close(e[2], 3.6067174878144480e-4);
     }
 }

@@ -6,6 +6,7 @@
 
 use super::{check, one_neuron};
 use libtest_mimic::{Failed, Trial};
+use snn_compiler::pipeline::Purpose;
 
 /// One trial for each rule.
 pub fn trials() -> Vec<Trial> {
@@ -30,9 +31,19 @@ pub fn trials() -> Vec<Trial> {
     }
     list.push(Trial::test("golden: gradients of RMP-Loss", || on_trace("rmp_loss()", &[0.22 / 3.0], &RMP)));
     list.push(Trial::test("golden: gradients of IM-Loss", || on_trace("im_loss(0.5)", &[1.0 / 36.0], &IM)));
-    list.push(Trial::test("golden: gradients of the TET loss", tet));
-    list.push(Trial::test("golden: outputs of the ELM neuron", || elm(0, 2.026630864)));
-    list.push(Trial::test("golden: outputs of the ELM neuron of the first release", || elm(1, 2.316102545)));
+    list.push(Trial::test("golden: RMP-Loss of two layers is their mean", rmp_of_two));
+    list.push(Trial::test("golden: gradients of the TET loss", || {
+        tet("tet(y, 0.2)", 0.918369986, &[-0.107576568, 0.007576568, -0.377029790, 0.427029790])
+    }));
+    list.push(Trial::test("golden: gradients of the TET loss with the target", || {
+        tet("tet_target(y)", 1.018369986, &[-0.107576568, 0.107576568, -0.377029790, 0.527029790])
+    }));
+    list.push(Trial::test("golden: gradients of spectral regularisation", spectral));
+    list.push(Trial::test("golden: outputs and memory of the ELM neuron", || elm(0, ELM)));
+    list.push(Trial::test("golden: outputs and memory of the ELM neuron of the first release", || {
+        elm(1, ELM_FIRST)
+    }));
+    list.push(Trial::test("golden: parameters of the ELM neuron", elm_parameters));
     list
 }
 
@@ -52,57 +63,142 @@ fn on_trace(loss: &str, value: &[f64], gradient: &[f64]) -> Result<(), Failed> {
         .map_err(Failed::from)
 }
 
-/// Two outputs, which are the weights of a step: (1, 0), then (1/2, 2); the target is the first.
-fn tet() -> Result<(), Failed> {
+/// The layer of [`RMP`], and one of membranes 0.1, 0.2, 0.3, of which none fires: losses 0.22 / 3 and 0.14 / 3.
+fn rmp_of_two() -> Result<(), Failed> {
     let program = "model Two {
+            input x: [3] stream
+            let g = If[1](theta = 0.5, reset = hard, grad = straight)
+            let h = If[1](theta = 0.5, reset = hard, grad = straight)
+            x -> g : dense
+            x -> h : dense
+            output g, h
+        }
+        data given = std.data.npy(x = \"none.npy\")
+        train Two on given { steps 3   batch 1   loss rmp_loss() }";
+    let (_, given) = one_neuron("If[1]", 3);
+    let params: &[(&str, &[f64])] = &[("x->g.weight", &[0.3, 0.4, 0.2]), ("x->h.weight", &[0.1; 3])];
+    let half = RMP.map(|slope| slope / 2.0);
+    check(program, &given, 0, params, &[("loss", &[0.06]), ("grad x->g.weight", &half)]).map_err(Failed::from)
+}
+
+/// One iteration on [[3, 1], [0, 2], [1, 0]] from [1, 0]: s = u W v = 3.3015, u = (3, 0, 1) / sqrt(10), v = (10, 3) / sqrt(109), and s^2 = 10.9. The
+/// gradient of (s^2 - 1)^2 is 4 s (s^2 - 1) u v, directions held; that of the bias, |b|^4, 4 |b|^2 b.
+fn spectral() -> Result<(), Failed> {
+    let program = "model Three {
+            input x: [2]
+            let y = Rate[3]
+            x -> y : dense(bias = zeros)
+            output y
+        }
+        data given = std.data.npy(x = \"none.npy\")
+        train Three on given { steps 1   batch 1   loss spectral_loss() }";
+    let given = vec![("x".into(), vec![0.5, 0.25]), ("mask".into(), vec![1.0])];
+    // Matrices are stored [sending][receiving].
+    let params: &[(&str, &[f64])] = &[
+        ("x->y.weight", &[3.0, 0.0, 1.0, 1.0, 2.0, 0.0]),
+        ("x->y.weight.direction", &[1.0, 0.0]),
+        ("x->y.bias", &[0.1, -0.2, 0.3]),
+    ];
+    let expected: &[(&str, &[f64])] = &[
+        ("loss", &[98.01 + 0.0196]),
+        ("grad x->y.weight", &[118.8, 0.0, 39.6, 35.64, 0.0, 11.88]),
+        ("grad x->y.bias", &[0.056, -0.112, 0.168]),
+    ];
+    check(program, &given, 0, params, expected).map_err(Failed::from)
+}
+
+/// Two outputs, which are the weights of a step: (1, 0), then (1/2, 2); the target is the first.
+fn tet(loss: &str, value: f64, gradient: &[f64]) -> Result<(), Failed> {
+    let program = format!(
+        "model Two {{
             input x: [2] stream
             let y = Rate[2]
             x -> y : dense
             output y
-        }
+        }}
         data given = std.data.npy(x = \"none.npy\", y = \"none.npy\")
-        train Two on given { steps 2   batch 1   loss tet(y, 0.2) }";
+        train Two on given {{ steps 2   batch 1   loss {loss} }}"
+    );
     let given = vec![
         ("x".into(), vec![1.0, 0.0, 0.0, 1.0]),
         ("target".into(), vec![1.0, 0.0]),
         ("mask".into(), vec![1.0]),
     ];
     let params: &[(&str, &[f64])] = &[("x->y.weight", &[1.0, 0.0, 0.5, 2.0])];
-    let gradient = &[-0.107576568, 0.007576568, -0.377029790, 0.427029790];
-    check(program, &given, 2, params, &[("loss", &[0.918369986]), ("grad x->y.weight", gradient)])
+    check(&program, &given, 2, params, &[("loss", &[value]), ("grad x->y.weight", gradient)])
         .map_err(Failed::from)
 }
 
-/// Four synapses on two branches, a memory of two, four hidden units; the sum of `(t + 1)` times the output of four steps, from
-/// outputs of an independent program (0.182441605, 0.201797935, 0.206783547, 0.205060687; the first release gives 0.170151871,
-/// 0.219263278, 0.240423658, 0.246538286).
-fn elm(first_release: usize, value: f64) -> Result<(), Failed> {
-    let program = format!(
-        "model One {{
-            input x: [4] stream
-            let c = Elm(1, branches = 2, memory = 2, tau_min = 2 ms, tau_max = 50 ms, first_release = {first_release})
-            x -> c
-            output c
-        }}
-        data given = std.data.npy(x = \"none.npy\")
-        train One on given {{ steps 4   dt 1 ms   batch 1   loss sum(sum((step_index + 1) * c, over = time), over = population) }}"
-    );
-    let x = vec![1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, -1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-    let given = vec![("x".into(), x), ("mask".into(), vec![1.0])];
-    // Matrices are stored [sending][receiving].
-    let params: &[(&str, &[f64])] = &[
-        ("c.m.tau", &[2e-3, 50e-3]),
-        ("c.w", &[0.5, 0.5, 0.25, 0.5]),
-        ("c.route", &[1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0]),
-        ("c.b->c.h.weight", &[-0.2, 0.0, 0.2, -0.1, 0.1, -0.2, 0.0, 0.2]),
-        ("c.b->c.h.bias", &[0.05; 4]),
-        ("c.m.kept->c.h.weight", &[-0.1, 0.1, -0.2, 0.0, 0.2, -0.1, 0.1, -0.2]),
-        ("c.h->c.m.weight", &[-0.1, 0.1, 0.2, -0.1, 0.0, 0.2, -0.2, 0.0]),
-        ("c.h->c.m.bias", &[0.0, 0.1]),
-        ("c.m->c.y.weight", &[1.0, -0.5]),
-        ("c.m->c.y.bias", &[0.2]),
-    ];
-    check(&program, &given, 0, params, &[("loss", &[value])]).map_err(Failed::from)
+/// Output and memory (two numbers) after each of four steps, by an independent program.
+type Elm = [(f64, [f64; 2]); 4];
+const ELM: Elm = [
+    (0.182441605, [-0.01050018, 0.014116429]),
+    (0.201797935, [0.016109521, 0.028623171]),
+    (0.206783547, [0.030041438, 0.046515782]),
+    (0.205060687, [0.036460173, 0.062798972]),
+];
+const ELM_FIRST: Elm = [
+    (0.170151871, [-0.022504801, 0.014686656]),
+    (0.219263278, [0.034174362, 0.029822169]),
+    (0.240423658, [0.064613349, 0.048379382]),
+    (0.246538286, [0.079142953, 0.065209334]),
+];
+
+/// Four synapses on two branches, a memory of two, four hidden units. The loss is the output of one step, the gradient of the reader the
+/// memory of that step.
+fn elm(first_release: usize, rows: Elm) -> Result<(), Failed> {
+    for (step, (output, memory)) in rows.into_iter().enumerate() {
+        let program = format!(
+            "model One {{
+                input x: [4] stream
+                let c = Elm(1, branches = 2, memory = 2, tau_min = 2 ms, tau_max = 50 ms, first_release = {first_release})
+                x -> c
+                output c
+            }}
+            data given = std.data.npy(x = \"none.npy\")
+            train One on given {{
+                steps 4   dt 1 ms   batch 1
+                loss sum(sum(where(step_index == {step}, c, 0), over = time), over = population)
+            }}"
+        );
+        let x = vec![1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, -1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+        let given = vec![("x".into(), x), ("mask".into(), vec![1.0])];
+        let expected: &[(&str, &[f64])] = &[("loss", &[output]), ("grad c.m->c.y.weight", &memory)];
+        check(&program, &given, 0, ELM_PARAMS, expected)?;
+    }
+    Ok(())
+}
+
+/// Matrices are stored [sending][receiving].
+const ELM_PARAMS: &[(&str, &[f64])] = &[
+    ("c.m.tau", &[2e-3, 50e-3]),
+    ("c.w", &[0.5, 0.5, 0.25, 0.5]),
+    ("c.route", &[1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0]),
+    ("c.b->c.h.weight", &[-0.2, 0.0, 0.2, -0.1, 0.1, -0.2, 0.0, 0.2]),
+    ("c.b->c.h.bias", &[0.05; 4]),
+    ("c.m.kept->c.h.weight", &[-0.1, 0.1, -0.2, 0.0, 0.2, -0.1, 0.1, -0.2]),
+    ("c.h->c.m.weight", &[-0.1, 0.1, 0.2, -0.1, 0.0, 0.2, -0.2, 0.0]),
+    ("c.h->c.m.bias", &[0.0, 0.1]),
+    ("c.m->c.y.weight", &[1.0, -0.5]),
+    ("c.m->c.y.bias", &[0.2]),
+];
+
+/// Two outputs, 45 branches of 100 synapses: 54002 trained numbers with a memory of 100, 8002 with one of 20 (Spieler et al. 2024).
+fn elm_parameters() -> Result<(), Failed> {
+    for (memory, expected) in [(100, 54_002), (20, 8_002)] {
+        let text = format!(
+            "model One {{ input x: [4500]   let c = Elm(2, branches = 45, memory = {memory})   x -> c   output c }}
+            data given = std.data.npy(x = \"none.npy\")
+            train One on given {{ steps 1   batch 1   loss sum(last(c), over = population) }}"
+        );
+        let net = super::net_of(&text, Purpose::Gradient { relaxed: false }, 0, true)?;
+        let trained = net.params.iter().filter(|param| param.trained);
+        let count: usize = trained.map(|param| param.shape.iter().product::<usize>()).sum();
+        if count != expected {
+            return Err(format!("{count} parameters with a memory of {memory}, not {expected}").into());
+        }
+    }
+    Ok(())
 }
 
 /// A neuron, its input at each step, its learned values with their gradients, and the gradient of its input.
