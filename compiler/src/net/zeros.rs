@@ -2,11 +2,15 @@
 //! may otherwise be made of fewer products, and is then 0 up to rounding. Decides nothing else.
 //!
 //! Asked from the results back: an operand has to be exact if its reader is such an operation, or if the reader turns 0 into 0 and has to
-//! be exact itself. What is added to another number that is not 0, as a threshold is, need not be; neither need statistics of samples.
+//! be exact itself, or divides it by what is another number for each sample, which may be as small. What is added to a number far from 0,
+//! as a threshold is, need not be exact; neither need statistics of samples.
 
 use super::{Net, ScanOut};
 use crate::step::ops::Pw;
 use crate::step::{Graph, Op, State, ValId};
+
+/// Numbers that rounding does not reach.
+const FAR: f64 = 1e-3;
 
 /// For every value whether its zeros count.
 pub(crate) struct Zeros {
@@ -76,10 +80,11 @@ fn of_body(body: &Graph, states: &[State], results: Vec<ValId>) -> Vec<bool> {
 fn operands(graph: &Graph, val: ValId, counts: bool, zeros: &mut [bool]) {
     let node = graph.node(val);
     for (at, arg) in node.args.iter().enumerate() {
-        let others = node.args.iter().enumerate().filter(|(other, _)| *other != at);
-        let beside_number = others.into_iter().any(|(_, other)| is_offset(graph, *other));
+        let mut others = node.args.iter().enumerate().filter(|(other, _)| *other != at);
+        let beside_number = others.clone().any(|(_, other)| is_offset(graph, *other));
         zeros[arg.idx()] |= match &node.op {
             Op::Spike { .. } => true,
+            Op::Pointwise(Pw::Div) => counts || at == 1 || others.any(|(_, other)| graph.ty(*other).batch),
             Op::Pointwise(op) => of_operation(*op, at, beside_number, counts),
             Op::Fold { axes, .. } => counts && !axes.batch,
             op => counts && !op.is_weight_gradient(),
@@ -91,7 +96,7 @@ fn operands(graph: &Graph, val: ValId, counts: bool, zeros: &mut [bool]) {
 fn of_operation(op: Pw, at: usize, beside_number: bool, counts: bool) -> bool {
     match (op, at) {
         (Pw::Ln | Pw::Sqrt | Pw::Sign | Pw::Floor | Pw::And | Pw::Or | Pw::Not, _) => true,
-        (Pw::Div, 1) | (Pw::Pow, 0) | (Pw::Select, 0) => true,
+        (Pw::Pow | Pw::Select, 0) => true,
         (Pw::Lt | Pw::Le | Pw::Eq | Pw::Ne, _) => !beside_number,
         (Pw::Add | Pw::Sub, _) => counts && !beside_number,
         // Of 0 these make another number, or a whole one.
@@ -101,9 +106,9 @@ fn of_operation(op: Pw, at: usize, beside_number: bool, counts: bool) -> bool {
     }
 }
 
-/// Whether a value is a number other than 0, or such a number and something else: a threshold that adapts.
+/// Whether a value is a number far from 0 (far above any rounding), or such a number and something else: a threshold that adapts.
 fn is_offset(graph: &Graph, val: ValId) -> bool {
-    let is_number = |val: &ValId| matches!(graph.node(*val).op, Op::Const(c) if c != 0.0);
+    let is_number = |val: &ValId| matches!(graph.node(*val).op, Op::Const(c) if c.abs() >= FAR);
     let node = graph.node(val);
     is_number(&val) || matches!(node.op, Op::Pointwise(Pw::Add)) && node.args.iter().any(is_number)
 }
@@ -155,6 +160,23 @@ mod tests {
         };
         assert!(counts(compared(0.0)));
         assert!(!counts(compared(0.5)));
+        let divided_by = |op: Op, batch: bool| {
+            move |net: &mut Net, conv: ValId| {
+                let by = net.graph.push(op.clone(), &[], Ty { time: batch, batch, shape: vec![32] });
+                net.graph.pointwise(Pw::Div, &[conv, by])
+            }
+        };
+        assert!(counts(divided_by(Op::Input(0), true)), "by what may be as small");
+        assert!(!counts(divided_by(Op::Const(2.0), false)));
+        let beside = |number: f64| {
+            move |net: &mut Net, conv: ValId| {
+                let number = net.graph.constant(number);
+                let sum = net.graph.pointwise(Pw::Add, &[conv, number]);
+                net.graph.pointwise(Pw::Ln, &[sum])
+            }
+        };
+        assert!(counts(beside(1e-6)));
+        assert!(!counts(beside(1.0)));
     }
 
     #[test]
