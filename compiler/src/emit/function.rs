@@ -42,6 +42,7 @@ pub(super) fn phase(
         imports,
         vector: options.vector,
         vectors: options.wide.filter(|_| options.vector),
+        exact: options.strict,
         lanes: Lanes::Four,
         ctx,
         step: None,
@@ -76,6 +77,8 @@ pub(super) struct Frame<'a> {
     pub vector: bool,
     /// Vectors of kernels.
     pub vectors: Option<Vectors>,
+    /// Whether kernels divide as Cranelift does.
+    pub exact: bool,
     /// Lanes that count in the element under construction.
     pub lanes: Lanes,
     /// The context.

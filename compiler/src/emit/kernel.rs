@@ -45,7 +45,7 @@ impl Frame<'_> {
     pub fn in_wide_vectors(&mut self, rows: usize, width: usize, body: Body) -> bool {
         let Some(vectors) = self.vectors.filter(|_| rows * width >= MIN_ELEMENTS) else { return false };
         let mut builder = Builder::default();
-        (builder.kernel.rows, builder.kernel.width) = (rows, width);
+        (builder.kernel.rows, builder.kernel.width, builder.kernel.exact) = (rows, width, self.exact);
         let Some(()) = self.actions(body, &mut builder) else { return false };
         let Some(code) = builder.kernel.assemble(vectors) else { return false };
         let frame = self.frame_of_kernel(builder.kernel.frame_bytes());

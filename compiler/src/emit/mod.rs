@@ -30,7 +30,7 @@ pub struct Options {
     pub strict: bool,
     /// Use all that this machine has; otherwise what every machine of its kind has. Results are the same.
     pub native: bool,
-    /// Nests that allow it in vectors that Cranelift does not have. Results are the same.
+    /// Nests that allow it in vectors that Cranelift does not have. Results are the same in strict mode.
     pub wide: Option<wide::Vectors>,
     /// Press the watch of [`snn_runtime::kernels::laps`] after each statement, numbered as [`Loops::costs`] has them.
     pub laps: bool,

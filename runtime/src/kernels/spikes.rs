@@ -280,14 +280,7 @@ impl Scratch {
                             stride: p.b_rs,
                         }
                     };
-                    let next = match () {
-                        _ if !ready.tiles.is_null() || !reused || p.b_cs != 1 => std::ptr::null(),
-                        _ if p.k * p.b_rs.unsigned_abs() < FAR => std::ptr::null(),
-                        _ if k0 + piece < p.k => p.b.offset((k0 + piece) as isize * p.b_rs + j0 as isize),
-                        _ if j0 + columns < p.n => p.b.add(j0 + columns),
-                        _ => ready.after,
-                    };
-                    let coming = Coming { next, stride: p.b_rs, rows: depth, each: depth.div_ceil(rows.m) };
+                    let coming = coming(p, ready, reused, (k0, j0), (depth, piece, columns), rows.m);
                     let entries = (lists.entries, start, ends);
                     rows_of_tile::<V, T>(p, entries, tile, (j0, width), coming, p.accumulate || k0 > 0);
                     start = end;
@@ -376,6 +369,32 @@ struct Coming {
     rows: usize,
     /// Rows to ask for with each row of C.
     each: usize,
+}
+
+/// What comes after a piece of some columns: the next piece, the first one of the next columns, or what is ready; nothing if it is near.
+#[inline(always)]
+fn coming(
+    p: &Product,
+    ready: Ready,
+    reused: bool,
+    (k0, j0): (usize, usize),
+    (depth, piece, columns): (usize, usize, usize),
+    rows: usize,
+) -> Coming {
+    let each = depth.div_ceil(rows);
+    let (k1, j1) = if k0 + piece < p.k { (k0 + piece, j0) } else { (0, j0 + columns) };
+    if !ready.tiles.is_null() {
+        // Of a piece that is all of k, tiles lie one after the other.
+        let next = ready.tiles.wrapping_add((j1 / TILE * p.k + k1) * TILE);
+        let next = if p.k * p.n < FAR || j1 >= p.n { std::ptr::null() } else { next };
+        return Coming { next, stride: columns as isize, rows: depth, each };
+    }
+    let next = match () {
+        _ if !reused || p.b_cs != 1 || p.k * p.b_rs.unsigned_abs() < FAR => std::ptr::null(),
+        _ if j1 < p.n => p.b.wrapping_offset(k1 as isize * p.b_rs + j1 as isize),
+        _ => ready.after,
+    };
+    Coming { next, stride: p.b_rs, rows: depth, each }
 }
 
 /// Floats of a matrix that is not in the second-level cache any more when its turn comes.

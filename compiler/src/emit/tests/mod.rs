@@ -1,5 +1,6 @@
 //! Compiled nets against the reference interpreter, bit for bit: nets by hand, memory, comparison. No runtime engine.
 
+mod close;
 mod folds;
 mod ops;
 mod programs;

@@ -5,6 +5,7 @@
 //! spikes before them, `rax` and `r11` free; the others hold addresses of accesses as far as they go round. The last vector registers
 //! are for intermediate values of one operation.
 
+mod close;
 mod ops;
 
 use super::{Action, Kernel, Pointer, Vectors};
@@ -62,9 +63,14 @@ impl<'a> Encoder<'a> {
     /// Registers for values.
     pub fn registers(&self) -> u32 {
         match self.vectors {
-            Vectors::Avx512 => 30,
+            Vectors::Avx512 => 32 - if self.is_close() { 3 } else { 2 },
             Vectors::Avx2 => 13,
         }
+    }
+
+    /// Whether quotients and square roots may be off by a bit.
+    fn is_close(&self) -> bool {
+        !self.kernel.exact && self.wide()
     }
 
     fn wide(&self) -> bool {

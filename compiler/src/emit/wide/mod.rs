@@ -3,7 +3,7 @@
 //!
 //! A kernel is a function of one argument, the address of its frame: first an address for each access, then a word for
 //! the count of rows, then the numbers of the run. It goes over all rows and columns, so that a call is worth it. The same
-//! operations in the same order as in `math`, so the same bits; where a body needs what is not here (a sine) or more
+//! operations in the same order as in `math`, so the same bits where they have to be exact; where a body needs what is not here (a sine) or more
 //! registers than there are, there is no kernel and Cranelift does it.
 
 mod encode;
@@ -100,6 +100,8 @@ pub(super) struct Kernel {
     pub strides: Vec<i64>,
     /// Numbers of the run.
     pub scalars: usize,
+    /// Whether quotients and square roots are rounded right, whatever it takes.
+    pub exact: bool,
     pub actions: Vec<Action>,
 }
 

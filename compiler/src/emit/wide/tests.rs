@@ -4,7 +4,7 @@ use super::{Action, Kernel, Vectors};
 use crate::step::ops::Pw;
 
 fn kernel(width: usize, actions: Vec<Action>) -> Kernel {
-    Kernel { rows: 3, width, strides: vec![256; 2], scalars: 1, actions }
+    Kernel { rows: 3, width, strides: vec![256; 2], scalars: 1, exact: true, actions }
 }
 
 /// `n` values that are all needed at the end.

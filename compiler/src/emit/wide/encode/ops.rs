@@ -1,4 +1,5 @@
-//! Operations of the table as instructions, the same ones as in `math`. No memory, no loops.
+//! Operations of the table as instructions, the same ones as in `math`. No memory, no loops; quotients and roots that may be off by a bit are
+//! in `close`.
 
 use super::{Encoder, Place, Source};
 use crate::step::ops::Pw;
@@ -46,6 +47,7 @@ impl Encoder<'_> {
             Pw::Add => self.three(ADD, to, a, b),
             Pw::Sub => self.three(SUB, to, a, b),
             Pw::Mul => self.three(MUL, to, a, b),
+            Pw::Div if self.is_close() => self.close_quotient(args[0], b, to),
             Pw::Div => self.three(DIV, to, a, b),
             // The second where neither is smaller, as the instructions have it.
             Pw::Min => self.three(MIN, to, a, b),
@@ -59,6 +61,7 @@ impl Encoder<'_> {
                 let others = Source::Memory(self.constant(u32::MAX >> 1));
                 self.three(AND, to, a, others);
             }
+            Pw::Sqrt if self.is_close() && matches!(args[0], Place::Register(_)) => self.close_root(a, to),
             Pw::Sqrt => {
                 let code = [Code::EVEX_Vsqrtps_zmm_k1z_zmmm512b32_er, Code::VEX_Vsqrtps_ymm_ymmm256];
                 self.push(Instruction::with2(code[usize::from(!self.wide())], to, a));
