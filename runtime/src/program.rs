@@ -40,6 +40,8 @@ pub struct BufferInfo {
     pub shape: Vec<usize>,
     /// Whether a row (all index axes) is bits, as [`crate::kernels::spikes`] has them, and not numbers.
     pub spikes: bool,
+    /// Whether columns lie in panels: see [`crate::kernels::panels`]. The rows are all steps and samples.
+    pub panels: bool,
 }
 
 impl BufferInfo {

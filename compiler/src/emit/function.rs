@@ -1,6 +1,7 @@
 //! One function for a phase: its frame, loops, addresses and calls.
 
 use super::nest::Lanes;
+use super::panels::panel_floats;
 use super::wide::Vectors;
 use super::{Imports, Options, call_conv};
 use crate::loops::{Access, Program as Loops};
@@ -48,6 +49,7 @@ pub(super) fn phase(
         step: None,
         segment: None,
         first_row: None,
+        panel: None,
         scratch: None,
         kernel_frame: None,
         lap: options.laps.then(|| loops.statements_before(idx)),
@@ -89,6 +91,8 @@ pub(super) struct Frame<'a> {
     pub segment: Option<(Value, usize)>,
     /// The first row of the nests of a time loop, if some rows are done at a time.
     pub first_row: Option<Value>,
+    /// The panel at hand, in loops over panels.
+    pub panel: Option<Value>,
     /// Memory of this call, if it needs some.
     pub scratch: Option<StackSlot>,
     /// Frame of kernels, if there are some.
@@ -210,6 +214,9 @@ impl Frame<'_> {
         if a.step != 0 {
             let step = self.step.expect("verified: within a time loop");
             address = self.plus_times(address, step, 4 * a.step as i64);
+        }
+        if let Some(panel) = self.panel {
+            address = self.plus_times(address, panel, 4 * panel_floats(self.loops, a) as i64);
         }
         if let Some(row) = self.first_row {
             address = self.plus_times(address, row, 4 * a.row as i64);

@@ -3,7 +3,7 @@
 
 use super::function::{Frame, memory};
 use super::nest::{Body, Role};
-use super::wide::{Action, Kernel, Pointer};
+use super::wide::{Action, Kernel, Pointer, Turns};
 use crate::loops::{Access, Instr};
 use cranelift_codegen::ir::{InstBuilder, StackSlot, StackSlotData, StackSlotKind, Value, types};
 use snn_runtime::abi::Ctx;
@@ -11,6 +11,8 @@ use std::mem::offset_of;
 
 /// Elements below which a call costs more than it saves.
 const MIN_ELEMENTS: usize = 32;
+/// Steps further on memory is asked for.
+const AHEAD: i64 = 2;
 /// Bytes of the frame that all kernels of a function share; a kernel that needs more has its own.
 const FRAME: usize = 256;
 
@@ -28,7 +30,6 @@ impl Builder {
         let same = |(a, v): &(Option<Access>, Value)| *v == start || access.is_some() && *a == access;
         self.of.iter().position(same).unwrap_or_else(|| {
             self.of.push((access, start));
-            self.kernel.strides.push(access.map_or(0, |a| 4 * a.row as i64));
             self.of.len() - 1
         })
     }
@@ -43,10 +44,25 @@ impl Builder {
 impl Frame<'_> {
     /// Does a nest (or a row of one) in wide vectors, if this machine has them and the nest can be done so; gives whether it did.
     pub fn in_wide_vectors(&mut self, rows: usize, width: usize, body: Body) -> bool {
-        let Some(vectors) = self.vectors.filter(|_| rows * width >= MIN_ELEMENTS) else { return false };
+        self.in_loops(&[(rows, &|a| 4 * a.row as i64)], width, body)
+    }
+
+    /// A body in wide vectors on columns in some loops, the innermost first: how often, and bytes from turn to turn of an access.
+    pub fn in_loops(&mut self, loops: &[(usize, &dyn Fn(&Access) -> i64)], width: usize, body: Body) -> bool {
+        let elements = loops.iter().map(|turns| turns.0).product::<usize>() * width;
+        let Some(vectors) = self.vectors.filter(|_| elements >= MIN_ELEMENTS) else { return false };
         let mut builder = Builder::default();
-        (builder.kernel.rows, builder.kernel.width, builder.kernel.exact) = (rows, width, self.exact);
+        (builder.kernel.width, builder.kernel.exact) = (width, self.exact);
+        builder.kernel.loops = vec![Turns::default(); loops.len()];
         let Some(()) = self.actions(body, &mut builder) else { return false };
+        builder.kernel.pointers = builder.of.len();
+        for (turns, (count, bytes)) in builder.kernel.loops.iter_mut().zip(loops) {
+            let strides = builder.of.iter().map(|(access, _)| access.as_ref().map_or(0, *bytes));
+            *turns = Turns { count: *count, strides: strides.collect() };
+        }
+        // The third loop are panels: their steps lie one behind the other, but not always in the order of their addresses.
+        let ahead = |at: usize| loops.get(2).map_or(0, |_| AHEAD * builder.kernel.loops[1].strides[at]);
+        builder.kernel.ahead = (0..builder.of.len()).map(ahead).collect();
         let Some(code) = builder.kernel.assemble(vectors) else { return false };
         let frame = self.frame_of_kernel(builder.kernel.frame_bytes());
         for (at, (_, start)) in builder.of.iter().enumerate() {

@@ -9,6 +9,7 @@ mod jit;
 mod kernel;
 mod math;
 mod nest;
+mod panels;
 mod stages;
 mod stmt;
 #[cfg(test)]

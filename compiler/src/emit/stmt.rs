@@ -14,6 +14,9 @@ use std::mem::offset_of;
 impl Frame<'_> {
     /// A statement.
     pub fn stmt(&mut self, stmt: &Stmt) {
+        if self.in_panels(stmt) {
+            return;
+        }
         if let Stmt::Steps { reverse, body } = stmt {
             return self.steps(*reverse, body);
         }
@@ -93,22 +96,35 @@ impl Frame<'_> {
         if self.loops.buffers[a.0.buffer].spikes {
             return self.matmul_of_spikes(size, a, b, tiles, c);
         }
+        if let Some(tiles) = tiles {
+            return self.matmul_tiled(size, a, b, tiles, c);
+        }
         let mut args: Vec<Value> = size.iter().map(|s| self.int(*s as i64)).collect();
         for (access, strides) in [a, b] {
             args.push(self.address(access));
             args.extend(strides.map(|s| self.int(s as i64)));
         }
-        if let Some(tiles) = tiles {
-            args.push(self.address(tiles));
-        }
         args.push(self.address(&c.0));
         args.push(self.int(c.1 as i64));
-        if tiles.is_some() {
-            self.call("snn_matmul_tiled", &[types::I64; 12], None, &args);
-            return;
-        }
         args.push(self.int(0));
         self.call("snn_matmul", &[types::I64; 12], None, &args);
+    }
+
+    fn matmul_tiled(
+        &mut self,
+        size: [usize; 3],
+        a: &(Access, [usize; 2]),
+        b: &(Access, [usize; 2]),
+        tiles: &Access,
+        c: &(Access, usize),
+    ) {
+        let mut args: Vec<Value> = size.iter().map(|s| self.int(*s as i64)).collect();
+        let [row, gap] = self.strides(&a.0, a.1[0]);
+        args.extend([self.address(&a.0), row, self.int(a.1[1] as i64), gap, self.address(&b.0)]);
+        args.extend(b.1.map(|s| self.int(s as i64)));
+        args.extend([self.address(tiles), self.address(&c.0)]);
+        args.extend(self.strides(&c.0, c.1));
+        self.call("snn_matmul_tiled", &[types::I64; 14], None, &args);
     }
 
     fn tile(&mut self, rows: usize, width: usize, swapped: bool, src: &Access, dst: &Access) {
@@ -166,10 +182,10 @@ impl Frame<'_> {
         args.push(self.int(i64::from(spikes)));
         args.extend(a.1.map(|s| self.int(s as i64)));
         args.push(self.address(&b.0));
-        args.push(self.int(b.1 as i64));
+        args.extend(self.strides(&b.0, b.1));
         args.push(self.address(c));
         args.extend(self.part_of_shards());
-        self.call("snn_matmul_shards", &[types::I64; 13], None, &args);
+        self.call("snn_matmul_shards", &[types::I64; 14], None, &args);
     }
 
     fn matmul_each(
@@ -184,8 +200,9 @@ impl Frame<'_> {
         args.extend([self.address(&a.0), self.int(a.1 as i64), self.address(&b.0)]);
         args.extend(b.1.map(|s| self.int(s as i64)));
         args.extend([self.address(tiles), self.address(c)]);
+        args.extend(self.strides(c, size[2]));
         args.extend(self.part_of_shards());
-        self.call("snn_matmul_each", &[types::I64; 13], None, &args);
+        self.call("snn_matmul_each", &[types::I64; 15], None, &args);
     }
 
     /// Which part is made, of how many shards, and how far apart those lie.
@@ -212,8 +229,8 @@ impl Frame<'_> {
             None => self.int(0),
         });
         args.push(self.address(&c.0));
-        args.push(self.int(c.1 as i64));
-        self.call("snn_matmul_spikes", &[types::I64; 11], None, &args);
+        args.extend(self.strides(&c.0, c.1));
+        self.call("snn_matmul_spikes", &[types::I64; 12], None, &args);
     }
 
     /// One accumulator for each row; four rows at once, since each addition waits for the one before.

@@ -15,6 +15,9 @@
 //! `offset + shard_idx * shard + segment_idx * segment + (t + shift) * step + r * row + c * col`, in floats from the start of the buffer.
 //! A row of a buffer of spikes is bits ([`snn_runtime::kernels::spikes`]): there `step` and `row` count floats all the same, `col` counts
 //! bits, and what is stored is 0 or 1. Only nests and left factors of products touch such a buffer.
+//! A buffer marked `panels` has its numbers in another order, which shows in no stride: where an access says `row * width + column` (the
+//! row counts steps and samples), the number lies at `column / 32 * (32 * rows) + row * 32 + column % 32`. Time loops, nests,
+//! sums over rows and products with weights in tiles know that.
 //! Elements of a nest are independent of each other, so that an emitter may take as many columns at once as it likes; all loads of an
 //! element come before its stores.
 //!
@@ -32,8 +35,17 @@ pub mod verify;
 use crate::step::Slide;
 use crate::step::ops::{Fold, Pw};
 use snn_runtime::abi::Scalar;
+use snn_runtime::kernels::panels::PANEL;
 use snn_runtime::program::{Binding, BufferInfo, Parallel, ParamInfo, Section};
 use snn_runtime::windows::Windows;
+
+impl Program {
+    /// Floats from panel to panel of a buffer, or from 32 columns to the next.
+    pub fn gap(&self, buffer: usize) -> usize {
+        let info = &self.buffers[buffer];
+        if info.panels { info.len(self.shard_batch) / info.width() * PANEL } else { PANEL }
+    }
+}
 
 /// Everything machine code needs.
 #[derive(Clone, Debug, Default)]

@@ -23,7 +23,13 @@ impl Display for Program {
             let mut axes: Vec<String> = b.time.map(|t| format!("t{t}")).into_iter().collect();
             axes.extend(b.batch.then(|| "b".to_string()));
             axes.extend(b.shape.iter().map(usize::to_string));
-            let form = if b.spikes { " spikes" } else { "" };
+            let form = if b.spikes {
+                " spikes"
+            } else if b.panels {
+                " panels"
+            } else {
+                ""
+            };
             writeln!(f, "buf{idx} {:?}+{} [{}]{form}   ; {}", b.region, b.offset, axes.join(", "), b.name)?;
         }
         for phase in &self.phases {

@@ -264,6 +264,7 @@ mod tests {
             batch: true,
             shape: vec![4],
             spikes: false,
+            panels: false,
         };
         let access =
             |buffer| Access { buffer, offset: 0, shard: 0, segment: 0, step: 0, shift: 0, row: 4, col: 1 };

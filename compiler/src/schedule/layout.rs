@@ -141,6 +141,7 @@ impl Layout {
             batch: ty.batch,
             shape: ty.shape.clone(),
             spikes: false,
+            panels: false,
         });
         Place { buffer: self.buffers.len() - 1, ty: ty.clone(), shift: 0, shard: 0, whole: true }
     }

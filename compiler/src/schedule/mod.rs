@@ -5,7 +5,7 @@
 //! another statement reads gets a buffer. `phases` and `block` decide the order and the fusion, `scan` makes the time loops,
 //! `statement` and `reduce` everything that is no nest, `nest` the instructions, `layout` the buffers, `spikes` which of them are bits,
 //! `sum_in_nest` which sums over samples are made where their terms are, `weights` which products get weights in another form, `at_once` which are done for all shards at once, `parts` which loops all threads share, `groups` which phases a shard goes
-//! through without a break, `sweeps` what is made segment by segment, `in_place` which buffers are one, `memory` where they lie.
+//! through without a break, `sweeps` what is made segment by segment, `in_place` which buffers are one, `panels` which lie in panels, `memory` where they lie.
 
 mod at_once;
 mod block;
@@ -14,6 +14,7 @@ mod in_place;
 mod layout;
 mod memory;
 mod nest;
+pub(crate) mod panels;
 mod parts;
 mod phases;
 mod prepare;
@@ -74,6 +75,7 @@ pub fn loops(net: &Net) -> Program {
     parts::spread(&mut program);
     groups::join(&mut program);
     in_place::share(&mut program);
+    panels::mark(&mut program);
     memory::plan(&mut program);
     debug_assert_eq!(crate::loops::verify::verify(&program), Ok(()));
     program

@@ -62,6 +62,7 @@ fn turn_factors(program: &mut Program) {
                     batch: false,
                     shape: vec![floats],
                     spikes: false,
+                    panels: false,
                     ..program.buffers[a.buffer].clone()
                 });
                 let dst = Access { buffer: program.buffers.len() - 1, ..a };

@@ -7,6 +7,7 @@
 
 use super::direct;
 use super::matmul::{self, Product};
+use super::panels::PANEL;
 use super::winograd;
 use crate::windows::Windows;
 use std::cell::RefCell;
@@ -225,6 +226,9 @@ impl Conv<'_> {
                     c,
                     c_rs: columns as isize,
                     c_cs: 1,
+                    a_gap: PANEL,
+                    b_gap: PANEL,
+                    c_gap: PANEL,
                     accumulate: false,
                 });
                 if part.rows > 1 {
@@ -266,6 +270,9 @@ impl Conv<'_> {
                     c: if is_direct { image(0).as_mut_ptr() } else { conv.scratch.patches.as_mut_ptr() },
                     c_rs: columns as isize,
                     c_cs: 1,
+                    a_gap: PANEL,
+                    b_gap: PANEL,
+                    c_gap: PANEL,
                     accumulate: false,
                 });
                 if !is_direct {
@@ -298,6 +305,9 @@ impl Conv<'_> {
                     c: rows.c.0.add(part.group * channels),
                     c_rs: all as isize,
                     c_cs: 1,
+                    a_gap: PANEL,
+                    b_gap: PANEL,
+                    c_gap: PANEL,
                     accumulate: part.first > 0,
                 });
             }

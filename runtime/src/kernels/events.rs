@@ -5,6 +5,7 @@
 
 use super::bits::{SLACK, differing_bits};
 use super::matmul::Product;
+use super::panels::PANEL;
 use super::spikes::piece;
 use super::tiles::TILE;
 use super::vector::{TileRow, Vector, Weighted};
@@ -88,11 +89,16 @@ impl Scratch {
             self.starts.push(at as u32);
             // SAFETY: row `i` of A; up to `limit` entries are there, room is for `p.k` more.
             unsafe {
-                let row = std::slice::from_raw_parts(p.a.offset(i as isize * p.a_rs), p.k);
-                let (values, places) = (self.values.as_mut_ptr().add(at), self.places.as_mut_ptr().add(at));
-                let count = list_row(row, values, places);
-                self.values.set_len(at + count);
-                self.places.set_len(at + count);
+                let (values, places) = (self.values.as_mut_ptr(), self.places.as_mut_ptr());
+                let columns = if p.a_gap == PANEL { p.k.max(1) } else { PANEL };
+                let mut end = at;
+                for l in (0..p.k).step_by(columns) {
+                    let row = p.a.offset(i as isize * p.a_rs).add(l / PANEL * p.a_gap);
+                    let row = std::slice::from_raw_parts(row, columns.min(p.k - l));
+                    end += list_row(row, l, values.add(end), places.add(end));
+                }
+                self.values.set_len(end);
+                self.places.set_len(end);
             }
             if self.values.len() > limit {
                 return false;
@@ -264,13 +270,16 @@ impl Scratch {
         let entries = Weighted { places: &self.places[some.clone()], values: &self.values[some] };
         // SAFETY: row `i` of C, columns `j0 .. j0 + width`; entries go on behind their end.
         unsafe {
-            let c = p.c.offset(i as isize * p.c_rs + j0 as isize);
+            let c = p.c.offset(i as isize * p.c_rs).add(j0 / TILE * p.c_gap);
             if width == T * TILE {
-                return V::weighted_sums::<T>(c, accumulate, entries, (tile, gap));
+                return V::weighted_sums::<T>((c, p.c_gap), accumulate, entries, (tile, gap));
             }
             for from in (0..width).step_by(TILE) {
-                let (c, tile, width) =
-                    (c.add(from), tile.wrapping_add(from / TILE * gap), TILE.min(width - from));
+                let (c, tile, width) = (
+                    c.add(from / TILE * p.c_gap),
+                    tile.wrapping_add(from / TILE * gap),
+                    TILE.min(width - from),
+                );
                 let mut part = [0.0f32; TILE];
                 if accumulate {
                     std::ptr::copy_nonoverlapping(c, part.as_mut_ptr(), width);
@@ -291,22 +300,22 @@ fn max_share() -> f64 {
     MAX_SHARE[1]
 }
 
-/// Writes what is not zero in a row and where it is; gives how many there are.
+/// Writes what is not zero in a part of a row that begins at column `first`, and where it is; gives how many there are.
 ///
 /// # Safety
 /// There is room for the row and [`SLACK`] more.
-unsafe fn list_row(row: &[f32], values: *mut f32, places: *mut u16) -> usize {
+unsafe fn list_row(row: &[f32], first: usize, values: *mut f32, places: *mut u16) -> usize {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx512f") {
         // SAFETY: the feature is there; the rest is the caller's promise.
-        return unsafe { list_row_avx512(row, values, places) };
+        return unsafe { list_row_avx512(row, first, values, places) };
     }
     let mut at = 0;
     each_nonzero(row, |k, value| {
         // SAFETY: the caller's promise.
         unsafe {
             *values.add(at) = value;
-            *places.add(at) = k as u16;
+            *places.add(at) = (first + k) as u16;
         }
         at += 1;
     });
@@ -316,7 +325,7 @@ unsafe fn list_row(row: &[f32], values: *mut f32, places: *mut u16) -> usize {
 /// As [`list_row`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,popcnt")]
-unsafe fn list_row_avx512(row: &[f32], values: *mut f32, places: *mut u16) -> usize {
+unsafe fn list_row_avx512(row: &[f32], first: usize, values: *mut f32, places: *mut u16) -> usize {
     let mut at = 0;
     let lanes: [i32; 16] = std::array::from_fn(|lane| lane as i32);
     // SAFETY: of the row no more is read than there is; the rest is the caller's promise.
@@ -326,7 +335,7 @@ unsafe fn list_row_avx512(row: &[f32], values: *mut f32, places: *mut u16) -> us
             let there = if row.len() - k < 16 { (1u16 << (row.len() - k)) - 1 } else { u16::MAX };
             let some = _mm512_maskz_loadu_ps(there, row.as_ptr().add(k));
             let set = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(some, _mm512_setzero_ps());
-            let ks = _mm512_add_epi32(lanes, _mm512_set1_epi32(k as i32));
+            let ks = _mm512_add_epi32(lanes, _mm512_set1_epi32((first + k) as i32));
             _mm512_storeu_ps(values.add(at), _mm512_maskz_compress_ps(set, some));
             let ks = _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(set, ks));
             _mm256_storeu_si256(places.add(at).cast(), ks);
@@ -341,7 +350,12 @@ unsafe fn list_row_avx512(row: &[f32], values: *mut f32, places: *mut u16) -> us
 /// # Safety
 /// As [`product`].
 unsafe fn looks_sparse(p: &Product) -> bool {
-    let (lines, length, stride) = if p.a_cs == 1 { (p.m, p.k, p.a_rs) } else { (p.k, p.m, p.a_cs) };
+    let (lines, length, stride) = match p.a_cs {
+        // Panels have the rows one after the other.
+        1 if p.a_gap != PANEL => (p.m, PANEL, p.a_rs),
+        1 => (p.m, p.k, p.a_rs),
+        _ => (p.k, p.m, p.a_cs),
+    };
     let (mut count, mut looked) = (0, 0);
     for line in (0..lines).step_by(SAMPLED) {
         // SAFETY: a row or column of A, whichever is adjacent.
@@ -418,6 +432,9 @@ mod tests {
             c: c.as_mut_ptr(),
             c_rs: is(n),
             c_cs: 1,
+            a_gap: PANEL,
+            b_gap: PANEL,
+            c_gap: PANEL,
             accumulate,
         };
         // SAFETY: the slices have the lengths that sizes and strides say.

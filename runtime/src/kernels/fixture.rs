@@ -23,7 +23,16 @@ fn buffer(
     batch: bool,
     shape: &[usize],
 ) -> BufferInfo {
-    BufferInfo { name: name.into(), region, offset, time, batch, shape: shape.to_vec(), spikes: false }
+    BufferInfo {
+        name: name.into(),
+        region,
+        offset,
+        time,
+        batch,
+        shape: shape.to_vec(),
+        spikes: false,
+        panels: false,
+    }
 }
 
 fn bind(names: &[(&str, usize)]) -> Vec<Binding> {

@@ -4,6 +4,7 @@
 //! rows and columns of C, which are independent, so vector width and tile size do not show in the result.
 
 use super::events;
+use super::panels::PANEL;
 
 /// `(m, k, n, a, a_rs, a_cs, b, b_rs, b_cs, c, c_rs, accumulate)`: C[m, n] = (accumulate ? C : 0) + A[m, k] · B[k, n].
 ///
@@ -115,7 +116,7 @@ pub(super) fn rows_of_part(rows: u64, part: u64, parts: u64) -> std::ops::Range<
     (part * step).min(rows) as usize..((part + 1) * step).min(rows) as usize
 }
 
-/// A product to do: element (i, j) of a matrix is at `i * rs + j * cs`.
+/// A product to do: element (i, j) of a matrix is at `i * rs + j * cs`, or in a panel where there are some (see [`super::panels`]).
 #[derive(Clone, Copy)]
 pub(super) struct Product {
     pub m: usize,
@@ -130,6 +131,9 @@ pub(super) struct Product {
     pub c: *mut f32,
     pub c_rs: isize,
     pub c_cs: isize,
+    pub a_gap: usize,
+    pub b_gap: usize,
+    pub c_gap: usize,
     pub accumulate: bool,
 }
 
@@ -154,6 +158,9 @@ impl Product {
             c,
             c_rs: c_rs as isize,
             c_cs: 1,
+            a_gap: PANEL,
+            b_gap: PANEL,
+            c_gap: PANEL,
             accumulate: false,
         }
     }
@@ -486,6 +493,9 @@ mod tests {
                 c: c_ptr,
                 c_rs,
                 c_cs: 1,
+                a_gap: PANEL,
+                b_gap: PANEL,
+                c_gap: PANEL,
                 accumulate: true,
             };
             // SAFETY: the slices have the lengths that sizes and strides say.

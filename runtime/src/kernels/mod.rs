@@ -15,6 +15,7 @@ pub mod functions;
 mod lanes;
 pub mod laps;
 pub mod matmul;
+pub mod panels;
 pub mod pool;
 pub mod random;
 pub mod reference;

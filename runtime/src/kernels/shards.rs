@@ -3,6 +3,7 @@
 
 use super::bits::Rows;
 use super::matmul::{self, Product};
+use super::panels::{self, PANEL};
 use super::spikes::{Ready, SCRATCH};
 use super::tiles::{self, TILE, tiled_floats};
 use std::cell::RefCell;
@@ -18,11 +19,25 @@ thread_local! {
     static GATHERED: RefCell<(Vec<f32>, Vec<f32>)> = RefCell::default();
 }
 
-/// `(m, k, n, a, is_spikes, a_rs, a_cs, b, b_rs, c, part, shards, stride)`: C[m, n] is the sum of A[m, k] · B[k, n] over shards, of
+/// `(m, k, n, a, is_spikes, a_rs, a_cs, b, b_rs, b_gap, c, part, shards, stride)`: C[m, n] is the sum of A[m, k] · B[k, n] over shards, of
 /// which A and B lie `stride` floats apart. Of C only what belongs to `part` is written. With `is_spikes`, A is
-/// what `snn_turn_spikes` made of k rows of m bits.
-pub type ShardsFn =
-    unsafe extern "C" fn(u64, u64, u64, *const f32, u64, i64, i64, *const f32, i64, *mut f32, u64, u64, u64);
+/// what `snn_turn_spikes` made of k rows of m bits; for the gap see [`super::panels`].
+pub type ShardsFn = unsafe extern "C" fn(
+    u64,
+    u64,
+    u64,
+    *const f32,
+    u64,
+    i64,
+    i64,
+    *const f32,
+    i64,
+    u64,
+    *mut f32,
+    u64,
+    u64,
+    u64,
+);
 
 /// The sum of products in the order that is fastest on this machine.
 ///
@@ -39,16 +54,17 @@ pub unsafe extern "C" fn snn_matmul_shards_fast(
     a_cs: i64,
     b: *const f32,
     b_rs: i64,
+    b_gap: u64,
     c: *mut f32,
     part: u64,
     shards: u64,
     stride: u64,
 ) {
-    let all = Shards::new((m, k, n), (a, is_spikes, a_rs, a_cs), (b, b_rs), c, part);
+    let all = Shards::new((m, k, n), (a, is_spikes, a_rs, a_cs), (b, b_rs, b_gap), c, part);
     if all.rows.is_empty() || all.columns.is_empty() {
         return;
     }
-    if !all.is_spikes && a_rs == 1 && (k as usize) < SHORT {
+    if !all.is_spikes && a_rs == 1 && (k as usize) < SHORT && b_gap == PANEL as u64 {
         // SAFETY: the caller's promise.
         return unsafe { all.as_one(shards, stride) };
     }
@@ -61,10 +77,15 @@ pub unsafe extern "C" fn snn_matmul_shards_fast(
                         true => product.b.wrapping_add(stride as usize),
                         false => std::ptr::null(),
                     };
-                    let ready = Ready { lists: bits.lists(), tiles: std::ptr::null(), after };
+                    // Panels are tiles already.
+                    let tiles = if product.b_gap == PANEL { std::ptr::null() } else { product.b };
+                    let ready = Ready { lists: bits.lists(), tiles, after };
                     s.multiply(bits, ready, &product, shard > 0)
                 }),
-                (None, product) => matmul::fast(&Product { accumulate: shard > 0, ..product }),
+                (None, product) => {
+                    let product = Product { accumulate: shard > 0, ..product };
+                    panels::each(&product, |p| matmul::fast(p));
+                }
             }
         }
     }
@@ -85,12 +106,13 @@ pub unsafe extern "C" fn snn_matmul_shards_strict(
     a_cs: i64,
     b: *const f32,
     b_rs: i64,
+    b_gap: u64,
     c: *mut f32,
     part: u64,
     shards: u64,
     stride: u64,
 ) {
-    let all = Shards::new((m, k, n), (a, is_spikes, a_rs, a_cs), (b, b_rs), c, part);
+    let all = Shards::new((m, k, n), (a, is_spikes, a_rs, a_cs), (b, b_rs, b_gap), c, part);
     let mut sums = vec![0.0f32; all.rows.len() * all.columns.len()];
     for shard in 0..shards {
         // SAFETY: the caller's promise; `sums` has room for this part.
@@ -99,7 +121,7 @@ pub unsafe extern "C" fn snn_matmul_shards_strict(
             let local = Product { c: sums.as_mut_ptr(), c_rs: all.columns.len() as isize, ..product };
             match bits {
                 Some(bits) => SCRATCH.with_borrow_mut(|s| s.multiply_strict(bits, &local)),
-                None => matmul::ordered(&local),
+                None => panels::each(&local, |p| matmul::ordered(p)),
             }
             for (i, row) in sums.chunks(all.columns.len().max(1)).enumerate() {
                 let c = product.c.offset(i as isize * product.c_rs);
@@ -112,7 +134,7 @@ pub unsafe extern "C" fn snn_matmul_shards_strict(
     }
 }
 
-/// `(m, k, n, a, a_rs, b, b_rs, b_cs, tiles, c, part, shards, stride)`: C[m, n] of each shard is A[m, k] of that shard times B[k, n]; A and C
+/// `(m, k, n, a, a_rs, b, b_rs, b_cs, tiles, c, c_rs, c_gap, part, shards, stride)`: C[m, n] of each shard is A[m, k] of that shard times B[k, n]; A and C
 /// lie `stride` floats apart. Of each C only the columns that belong to `part` are written. `tiles` is B once more.
 pub type EachFn = unsafe extern "C" fn(
     u64,
@@ -125,6 +147,8 @@ pub type EachFn = unsafe extern "C" fn(
     i64,
     *const f32,
     *mut f32,
+    i64,
+    u64,
     u64,
     u64,
     u64,
@@ -145,11 +169,14 @@ macro_rules! each {
             b_cs: i64,
             tiles: *const f32,
             c: *mut f32,
+            c_rs: i64,
+            c_gap: u64,
             part: u64,
             shards: u64,
             stride: u64,
         ) {
-            let whole = Product::new((m, k, n), (a, a_rs, 1), (b, b_rs, b_cs), (c, n as i64));
+            let whole = Product::new((m, k, n), (a, a_rs, 1), (b, b_rs, b_cs), (c, c_rs));
+            let whole = Product { c_gap: c_gap as usize, ..whole };
             let columns = slice(whole.n, PARTS, part as usize);
             // A part may be empty, and then begins behind the end.
             let tiles = tiles.wrapping_add(columns.start * whole.k);
@@ -159,7 +186,7 @@ macro_rules! each {
                     n: columns.len(),
                     a: a.wrapping_add(at),
                     b: b.wrapping_offset(first * whole.b_cs),
-                    c: c.wrapping_add(at).wrapping_offset(first),
+                    c: c.wrapping_add(at + columns.start / TILE * whole.c_gap),
                     ..whole
                 };
                 // SAFETY: the caller's promise; a part begins with a tile.
@@ -182,7 +209,7 @@ each! {
     ///
     /// # Safety
     /// As [`snn_matmul_each_fast`].
-    snn_matmul_each_strict, |p, _| matmul::ordered(p)
+    snn_matmul_each_strict, |p: &Product, _| panels::each(p, |p| matmul::ordered(p))
 }
 
 /// What part `part` of `parts` has of `len` columns or rows: whole tiles.
@@ -204,11 +231,12 @@ impl Shards {
     fn new(
         (m, k, n): (u64, u64, u64),
         (a, is_spikes, a_rs, a_cs): (*const f32, u64, i64, i64),
-        (b, b_rs): (*const f32, i64),
+        (b, b_rs, b_gap): (*const f32, i64, u64),
         c: *mut f32,
         part: u64,
     ) -> Shards {
         let whole = Product::new((m, k, n), (a, a_rs, a_cs), (b, b_rs, 1), (c, n as i64));
+        let whole = Product { b_gap: b_gap as usize, ..whole };
         let is_spikes = is_spikes != 0;
         // Spikes are listed once for each part, so that parts are columns; dense products like squares.
         let (across, part) = (if is_spikes { PARTS } else { 2 }, part as usize);
@@ -255,7 +283,7 @@ impl Shards {
         let (a, b, c) = unsafe {
             (
                 w.a.add(offset as usize),
-                w.b.add(offset as usize).wrapping_offset(j),
+                w.b.add(offset as usize + self.columns.start / TILE * w.b_gap),
                 w.c.wrapping_offset(i * w.c_rs + j),
             )
         };

@@ -6,6 +6,7 @@
 
 use super::bits::{DEPTH, Lists, Rows, SLACK, transpose, words};
 use super::matmul::{self, Product};
+use super::panels;
 use super::tiles::TILE;
 use super::vector::{TileRow, Vector};
 #[cfg(target_arch = "x86_64")]
@@ -30,10 +31,22 @@ const NEAR: usize = 512;
 const MANY: usize = 64;
 /// Rows of B are copied to a tile if each is used this often; else they are read where they are.
 const REUSED: usize = 4;
-/// `(m, k, n, a, transposed, b, b_rs, b_cs, tiles, c, c_rs)`: C[m, n] = A[m, k] · B[k, n]; `a` is m rows of k bits, or k rows of m;
-/// `tiles` is B once more as [`super::tiles::snn_tile_columns`] made it, or null.
-pub type SpikesFn =
-    unsafe extern "C" fn(u64, u64, u64, *const u64, u64, *const f32, i64, i64, *const f32, *mut f32, i64);
+/// `(m, k, n, a, transposed, b, b_rs, b_cs, tiles, c, c_rs, c_gap)`: C[m, n] = A[m, k] · B[k, n]; `a` is m rows of k bits, or k rows of m;
+/// `tiles` is B once more as [`super::tiles::snn_tile_columns`] made it, or null; for the gap see [`super::panels`].
+pub type SpikesFn = unsafe extern "C" fn(
+    u64,
+    u64,
+    u64,
+    *const u64,
+    u64,
+    *const f32,
+    i64,
+    i64,
+    *const f32,
+    *mut f32,
+    i64,
+    u64,
+);
 
 /// The product in the order that is fastest on this machine.
 ///
@@ -52,9 +65,11 @@ pub unsafe extern "C" fn snn_matmul_spikes_fast(
     tiles: *const f32,
     c: *mut f32,
     c_rs: i64,
+    c_gap: u64,
 ) {
+    let product = Product::new((m, k, n), (b, 0, 0), (b, b_rs, b_cs), (c, c_rs));
     // SAFETY: the caller's promise.
-    unsafe { of_bits((m, k, n), a, transposed != 0, (b, b_rs, b_cs), tiles, (c, c_rs), false) }
+    unsafe { of_bits(&Product { c_gap: c_gap as usize, ..product }, a, transposed != 0, tiles, false) }
 }
 
 /// The product with the order of sums of [`matmul::snn_matmul_strict`].
@@ -74,9 +89,11 @@ pub unsafe extern "C" fn snn_matmul_spikes_strict(
     tiles: *const f32,
     c: *mut f32,
     c_rs: i64,
+    c_gap: u64,
 ) {
+    let product = Product::new((m, k, n), (b, 0, 0), (b, b_rs, b_cs), (c, c_rs));
     // SAFETY: the caller's promise.
-    unsafe { of_bits((m, k, n), a, transposed != 0, (b, b_rs, b_cs), tiles, (c, c_rs), true) }
+    unsafe { of_bits(&Product { c_gap: c_gap as usize, ..product }, a, transposed != 0, tiles, true) }
 }
 
 /// What lasts from call to call, so that a time loop allocates nothing after its first step.
@@ -119,21 +136,11 @@ thread_local! {
     pub(super) static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// The product of bits.
+/// The product of bits: of `product` everything but A counts.
 ///
 /// # Safety
 /// As [`snn_matmul_spikes_fast`].
-unsafe fn of_bits(
-    (m, k, n): (u64, u64, u64),
-    a: *const u64,
-    transposed: bool,
-    (b, b_rs, b_cs): (*const f32, i64, i64),
-    tiles: *const f32,
-    (c, c_rs): (*mut f32, i64),
-    strict: bool,
-) {
-    // Of the left factor there are bits only.
-    let product = Product::new((m, k, n), (b, 0, 0), (b, b_rs, b_cs), (c, c_rs));
+unsafe fn of_bits(product: &Product, a: *const u64, transposed: bool, tiles: *const f32, strict: bool) {
     let (m, k) = (product.m, product.k);
     SCRATCH.with_borrow_mut(|scratch| {
         let mut turned = std::mem::take(&mut scratch.turned);
@@ -147,9 +154,9 @@ unsafe fn of_bits(
         // SAFETY: the caller's promise.
         unsafe {
             if strict {
-                scratch.multiply_strict(rows, &product)
+                scratch.multiply_strict(rows, product)
             } else {
-                scratch.multiply(rows, Ready { lists: None, tiles, after: std::ptr::null() }, &product, false)
+                scratch.multiply(rows, Ready { lists: None, tiles, after: std::ptr::null() }, product, false)
             }
         }
         scratch.turned = turned;
@@ -171,7 +178,7 @@ impl Scratch {
                 let share = MAX_SHARE[usize::from(rows.k <= SHALLOW)];
                 if count as f64 > share * (rows.m * rows.k) as f64 {
                     self.unpack(rows);
-                    return matmul::dense(&self.of_numbers(p));
+                    return panels::each(&self.of_numbers(p), |p| matmul::dense(p));
                 }
                 self.piece = piece(rows.m, rows.k, count, TILE);
                 self.entries.clear();
@@ -204,7 +211,7 @@ impl Scratch {
         // SAFETY: the caller's promise.
         unsafe {
             self.unpack(rows);
-            matmul::ordered(&self.of_numbers(p));
+            panels::each(&self.of_numbers(p), |p| matmul::ordered(p));
         }
     }
 
@@ -344,7 +351,7 @@ unsafe fn whole_rows_avx512<const TILES: usize>(rows: Rows, tiles: *const f32, p
                 }
             }
             for (at, sum) in sums.iter().flatten().enumerate() {
-                let to = c.add(16 * at);
+                let to = c.add(16 * at / TILE * p.c_gap + 16 * at % TILE);
                 let before = if p.accumulate { _mm512_loadu_ps(to) } else { _mm512_setzero_ps() };
                 _mm512_storeu_ps(to, _mm512_add_ps(before, *sum));
             }
@@ -386,7 +393,11 @@ fn coming(
     if !ready.tiles.is_null() {
         // Of a piece that is all of k, tiles lie one after the other.
         let next = ready.tiles.wrapping_add((j1 / TILE * p.k + k1) * TILE);
-        let next = if p.k * p.n < FAR || j1 >= p.n { std::ptr::null() } else { next };
+        let next = match () {
+            _ if p.k * p.n < FAR && ready.after.is_null() => std::ptr::null(),
+            _ if j1 < p.n => next,
+            _ => ready.after,
+        };
         return Coming { next, stride: columns as isize, rows: depth, each };
     }
     let next = match () {
@@ -425,11 +436,13 @@ unsafe fn rows_of_tile<V: Vector, const T: usize>(
     coming: Coming,
     accumulate: bool,
 ) {
+    let to_columns = j0 / TILE * p.c_gap;
     let is_far = p.m * p.c_rs.unsigned_abs() >= FAR;
     let mut asked = if coming.next.is_null() { coming.rows } else { 0 };
     for (i, end) in ends.iter().enumerate() {
         if is_far {
-            prefetch::<_MM_HINT_ET0>(p.c.wrapping_offset((i as isize + AHEAD) * p.c_rs + j0 as isize), width);
+            let c = p.c.wrapping_offset((i as isize + AHEAD) * p.c_rs).wrapping_add(to_columns);
+            prefetch::<_MM_HINT_ET0>(c, width);
         }
         for _ in 0..coming.each {
             if asked < coming.rows {
@@ -445,11 +458,11 @@ unsafe fn rows_of_tile<V: Vector, const T: usize>(
             if accumulate && entries.is_empty() {
                 continue;
             }
-            let c = p.c.offset(i as isize * p.c_rs + j0 as isize);
+            let c = p.c.offset(i as isize * p.c_rs).add(to_columns);
             if width == T * TILE {
-                V::sums::<T>(c, accumulate, entries, tile.first, tile.gap, tile.stride);
+                V::sums::<T>((c, p.c_gap), accumulate, entries, tile.first, tile.gap, tile.stride);
             } else {
-                part_of_row::<V>(c, accumulate, entries, tile, width);
+                part_of_row::<V>((c, p.c_gap), accumulate, entries, tile, width);
             }
         }
     }
@@ -457,14 +470,20 @@ unsafe fn rows_of_tile<V: Vector, const T: usize>(
 
 /// Fewer columns of a row of C than there are in the tiles.
 #[inline(always)]
-unsafe fn part_of_row<V: Vector>(c: *mut f32, accumulate: bool, entries: &[u16], tile: Tile, width: usize) {
+unsafe fn part_of_row<V: Vector>(
+    (c, c_gap): (*mut f32, usize),
+    accumulate: bool,
+    entries: &[u16],
+    tile: Tile,
+    width: usize,
+) {
     for from in (0..width).step_by(TILE) {
         let width = TILE.min(width - from);
         let first = tile.first.wrapping_add(from / TILE * tile.gap);
         let mut part = [0.0f32; TILE];
         // SAFETY: the caller's promise: `width` columns are there.
         unsafe {
-            let c = c.add(from);
+            let c = c.add(from / TILE * c_gap);
             if accumulate {
                 std::ptr::copy_nonoverlapping(c, part.as_mut_ptr(), width);
             }

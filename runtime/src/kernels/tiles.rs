@@ -6,6 +6,7 @@
 
 use super::events;
 use super::matmul::{self, Product};
+use super::panels::{self, PANEL};
 #[cfg(target_arch = "x86_64")]
 use super::registers::{Avx2, Avx512, Registers, To, groups};
 #[cfg(target_arch = "x86_64")]
@@ -110,7 +111,8 @@ unsafe fn swap_square((src, stride): (*const f32, usize), (dst, to): (*mut f32, 
     }
 }
 
-/// `(m, k, n, a, a_rs, a_cs, b, b_rs, b_cs, tiles, c, c_rs)`: C[m, n] = A[m, k] · B[k, n]; `tiles` is B once more.
+/// `(m, k, n, a, a_rs, a_cs, a_gap, b, b_rs, b_cs, tiles, c, c_rs, c_gap)`: C[m, n] = A[m, k] · B[k, n]; `tiles` is B once more; for gaps see
+/// [`super::panels`].
 pub type TiledFn = unsafe extern "C" fn(
     u64,
     u64,
@@ -118,12 +120,14 @@ pub type TiledFn = unsafe extern "C" fn(
     *const f32,
     i64,
     i64,
+    u64,
     *const f32,
     i64,
     i64,
     *const f32,
     *mut f32,
     i64,
+    u64,
 );
 
 /// The product in the order that is fastest on this machine.
@@ -138,14 +142,17 @@ pub unsafe extern "C" fn snn_matmul_tiled_fast(
     a: *const f32,
     a_rs: i64,
     a_cs: i64,
+    a_gap: u64,
     b: *const f32,
     b_rs: i64,
     b_cs: i64,
     tiles: *const f32,
     c: *mut f32,
     c_rs: i64,
+    c_gap: u64,
 ) {
     let p = Product::new((m, k, n), (a, a_rs, a_cs), (b, b_rs, b_cs), (c, c_rs));
+    let p = Product { a_gap: a_gap as usize, c_gap: c_gap as usize, ..p };
     // SAFETY: the caller's promise.
     unsafe { product(&p, tiles) }
 }
@@ -175,16 +182,19 @@ pub unsafe extern "C" fn snn_matmul_tiled_strict(
     a: *const f32,
     a_rs: i64,
     a_cs: i64,
+    a_gap: u64,
     b: *const f32,
     b_rs: i64,
     b_cs: i64,
     _tiles: *const f32,
     c: *mut f32,
     c_rs: i64,
+    c_gap: u64,
 ) {
     let p = Product::new((m, k, n), (a, a_rs, a_cs), (b, b_rs, b_cs), (c, c_rs));
+    let p = Product { a_gap: a_gap as usize, c_gap: c_gap as usize, ..p };
     // SAFETY: the caller's promise.
-    unsafe { matmul::ordered(&p) }
+    panels::each(&p, |p| unsafe { matmul::ordered(p) });
 }
 
 /// The product without a look at zeros.
@@ -206,7 +216,7 @@ unsafe fn dense(p: &Product, tiles: *const f32) {
     // SAFETY: the caller's promise; a tile is a matrix itself.
     unsafe {
         if !p.b.is_null() {
-            return matmul::dense(p);
+            return panels::each(p, |p| matmul::dense(p));
         }
         for j in (0..p.n).step_by(TILE) {
             let (b, c, n) = (tiles.add(j * p.k), p.c.add(j), TILE.min(p.n - j));
@@ -229,12 +239,20 @@ unsafe fn dense_in<R: Registers>(p: &Product, tiles: *const f32) {
             let tile = tiles.wrapping_add((j / TILE * p.k + k0) * TILE + j % TILE);
             let right = |l: usize| tile.wrapping_add(l * TILE);
             for (i, rows) in groups(p.m, R::ROWS) {
-                let a = p.a.wrapping_offset(i as isize * p.a_rs + k0 as isize * p.a_cs);
-                let c = p.c.wrapping_offset(i as isize * p.c_rs + j as isize);
+                let to_panel =
+                    if p.a_gap == PANEL { k0 as isize * p.a_cs } else { (k0 / PANEL * p.a_gap) as isize };
+                let a = p.a.wrapping_offset(i as isize * p.a_rs + to_panel);
+                let c =
+                    p.c.wrapping_offset(i as isize * p.c_rs).wrapping_add(j / PANEL * p.c_gap + j % PANEL);
                 let to = To { c, stride: p.c_rs, width: R::COLUMNS.min(p.n - j), accumulate: k0 > 0 };
                 // SAFETY: these rows and columns exist, and so does their place in the tiles.
                 unsafe {
-                    if p.a_cs == 1 {
+                    if p.a_gap != PANEL {
+                        let left = |l: usize, r: usize| {
+                            a.wrapping_add(l / PANEL * p.a_gap + l % PANEL).wrapping_add(r * PANEL)
+                        };
+                        R::block(rows, left, right, depth, to);
+                    } else if p.a_cs == 1 {
                         let left =
                             |l: usize, r: usize| a.wrapping_offset(r as isize * p.a_rs).wrapping_add(l);
                         R::block(rows, left, right, depth, to);

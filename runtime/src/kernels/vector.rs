@@ -18,13 +18,13 @@ pub(super) trait Vector {
     /// As [`Vector::sum`].
     unsafe fn sum_half(c: *mut f32, accumulate: bool, entries: &[u16], tile: *const f32, stride: isize);
 
-    /// [`Vector::sum`] of `TILES` tiles that lie `gap` floats apart: fewer places are read for each number.
+    /// [`Vector::sum`] of `TILES` tiles that lie `gap` floats apart, and their results `c_gap`: fewer places are read for each number.
     ///
     /// # Safety
     /// As [`Vector::sum`].
     #[inline(always)]
     unsafe fn sums<const TILES: usize>(
-        c: *mut f32,
+        (c, c_gap): (*mut f32, usize),
         accumulate: bool,
         entries: &[u16],
         tile: *const f32,
@@ -33,7 +33,7 @@ pub(super) trait Vector {
     ) {
         for t in 0..TILES {
             // SAFETY: the caller's promise.
-            unsafe { Self::sum(c.add(t * TILE), accumulate, entries, tile.wrapping_add(t * gap), stride) }
+            unsafe { Self::sum(c.add(t * c_gap), accumulate, entries, tile.wrapping_add(t * gap), stride) }
         }
     }
 
@@ -43,20 +43,20 @@ pub(super) trait Vector {
     /// As [`Vector::sum`]; behind places and values are three more.
     unsafe fn weighted_sum(c: *mut f32, accumulate: bool, entries: Weighted, tile: *const f32);
 
-    /// [`Vector::weighted_sum`] of `TILES` tiles that lie `gap` floats apart.
+    /// [`Vector::weighted_sum`] of `TILES` tiles that lie `gap` floats apart, and their results `c_gap`.
     ///
     /// # Safety
     /// As [`Vector::weighted_sum`].
     #[inline(always)]
     unsafe fn weighted_sums<const TILES: usize>(
-        c: *mut f32,
+        (c, c_gap): (*mut f32, usize),
         accumulate: bool,
         entries: Weighted,
         (tile, gap): (*const f32, usize),
     ) {
         for t in 0..TILES {
             // SAFETY: the caller's promise.
-            unsafe { Self::weighted_sum(c.add(t * TILE), accumulate, entries, tile.wrapping_add(t * gap)) }
+            unsafe { Self::weighted_sum(c.add(t * c_gap), accumulate, entries, tile.wrapping_add(t * gap)) }
         }
     }
 }
@@ -199,18 +199,18 @@ impl Vector for __m512 {
     #[inline(always)]
     unsafe fn sum(c: *mut f32, accumulate: bool, entries: &[u16], tile: *const f32, stride: isize) {
         // SAFETY: the caller's promise.
-        unsafe { sum_avx512::<{ TILE / 16 }, 1, 4>(c, accumulate, entries, (tile, 0, stride)) }
+        unsafe { sum_avx512::<{ TILE / 16 }, 1, 4>((c, 0), accumulate, entries, (tile, 0, stride)) }
     }
 
     #[inline(always)]
     unsafe fn sum_half(c: *mut f32, accumulate: bool, entries: &[u16], tile: *const f32, stride: isize) {
         // SAFETY: the caller's promise.
-        unsafe { sum_avx512::<{ TILE / 32 }, 1, 4>(c, accumulate, entries, (tile, 0, stride)) }
+        unsafe { sum_avx512::<{ TILE / 32 }, 1, 4>((c, 0), accumulate, entries, (tile, 0, stride)) }
     }
 
     #[inline(always)]
     unsafe fn sums<const TILES: usize>(
-        c: *mut f32,
+        c: (*mut f32, usize),
         accumulate: bool,
         entries: &[u16],
         tile: *const f32,
@@ -230,12 +230,12 @@ impl Vector for __m512 {
     #[inline(always)]
     unsafe fn weighted_sum(c: *mut f32, accumulate: bool, entries: Weighted, tile: *const f32) {
         // SAFETY: the caller's promise.
-        unsafe { weighted_avx512::<1>(c, accumulate, entries, (tile, 0)) }
+        unsafe { weighted_avx512::<1>((c, 0), accumulate, entries, (tile, 0)) }
     }
 
     #[inline(always)]
     unsafe fn weighted_sums<const TILES: usize>(
-        c: *mut f32,
+        c: (*mut f32, usize),
         accumulate: bool,
         entries: Weighted,
         tiles: (*const f32, usize),
@@ -250,7 +250,7 @@ impl Vector for __m512 {
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "iterators keep the sums in memory")]
 unsafe fn weighted_avx512<const TILES: usize>(
-    c: *mut f32,
+    (c, c_gap): (*mut f32, usize),
     accumulate: bool,
     entries: Weighted,
     (tile, gap): (*const f32, usize),
@@ -263,7 +263,7 @@ unsafe fn weighted_avx512<const TILES: usize>(
         if accumulate {
             for t in 0..TILES {
                 for v in 0..MANY {
-                    sums[0][t][v] = _mm512_loadu_ps(c.add(16 * (t * MANY + v)));
+                    sums[0][t][v] = _mm512_loadu_ps(c.add(t * c_gap + 16 * v));
                 }
             }
         }
@@ -298,7 +298,7 @@ unsafe fn weighted_avx512<const TILES: usize>(
         }
         for t in 0..TILES {
             for v in 0..MANY {
-                _mm512_storeu_ps(c.add(16 * (t * MANY + v)), _mm512_add_ps(sums[0][t][v], sums[1][t][v]));
+                _mm512_storeu_ps(c.add(t * c_gap + 16 * v), _mm512_add_ps(sums[0][t][v], sums[1][t][v]));
             }
         }
     }
@@ -311,7 +311,7 @@ unsafe fn weighted_avx512<const TILES: usize>(
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "iterators keep the sums in memory")]
 unsafe fn sum_avx512<const MANY: usize, const TILES: usize, const SUMS: usize>(
-    c: *mut f32,
+    (c, c_gap): (*mut f32, usize),
     accumulate: bool,
     entries: &[u16],
     (tile, gap, stride): (*const f32, usize, isize),
@@ -322,7 +322,7 @@ unsafe fn sum_avx512<const MANY: usize, const TILES: usize, const SUMS: usize>(
         if accumulate {
             for t in 0..TILES {
                 for v in 0..MANY {
-                    sums[0][t][v] = _mm512_loadu_ps(c.add(16 * (t * MANY + v)));
+                    sums[0][t][v] = _mm512_loadu_ps(c.add(t * c_gap + 16 * v));
                 }
             }
         }
@@ -360,7 +360,7 @@ unsafe fn sum_avx512<const MANY: usize, const TILES: usize, const SUMS: usize>(
                 for more in 1..SUMS {
                     sum = _mm512_add_ps(sum, sums[more][t][v]);
                 }
-                _mm512_storeu_ps(c.add(16 * (t * MANY + v)), sum);
+                _mm512_storeu_ps(c.add(t * c_gap + 16 * v), sum);
             }
         }
     }

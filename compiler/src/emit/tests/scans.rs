@@ -99,6 +99,52 @@ fn long_loops_agree_some_rows_at_a_time() {
     assert_eq!(rows_at_once(body, &small.buffers), None, "all is near");
 }
 
+/// Two products with a time loop after each: the second product has what the first loop made, in panels or as spikes.
+fn wide(spikes: bool, reverse: bool, samples: usize) -> Net {
+    let mut net = net(17, samples, 2);
+    let (x, w, u) =
+        (input(&mut net, &ty("tb", &[40])), param(&mut net, &[40, 256]), param(&mut net, &[256, 320]));
+    let mut current = net.graph.matmul(x, w, false);
+    for (weights, width) in [(Some(u), 256), (None, 320)] {
+        let (of, a) = (ty("b", &[width]), param(&mut net, &[width]));
+        let mut g = Graph::default();
+        let x_t = g.push(Op::Input(0), &[], of.clone());
+        let a_t = g.push(Op::Input(1), &[], ty("", &[width]));
+        let before = g.push(Op::Prev(0), &[], of.clone());
+        let kept = g.pointwise(Pw::Mul, &[before, a_t]);
+        let v = g.pointwise(Pw::Add, &[kept, x_t]);
+        let s = g.push(Op::Spike { surrogate: None, strict: false }, &[v], of.clone());
+        let next = g.pointwise(Pw::Sub, &[v, s]);
+        let init = g.constant(0.25);
+        let each = if spikes { s } else { next };
+        let outs = vec![ScanOut::Each(each), ScanOut::Sum(next)];
+        let name = format!("s{width}");
+        let states = vec![state("v", init, next, 1, &of)];
+        net.scans.push(Scan { name, body: g, states, outs, reverse });
+        let node = net.graph.push(Op::Scan(net.scans.len() - 1), &[current, a], ty("tb", &[width]));
+        let sum = net.graph.push(Op::ScanOut(1), &[node], of);
+        output(&mut net, sum);
+        if let Some(weights) = weights {
+            current = net.graph.matmul(node, weights, false);
+        }
+    }
+    net
+}
+
+#[test]
+fn wide_layers_agree_in_panels() {
+    for (spikes, reverse, samples) in [(true, false, 16), (false, true, 16), (false, false, 20)] {
+        let net = wide(spikes, reverse, samples);
+        let loops = schedule::loops(&net);
+        let in_panels =
+            |width| loops.buffers.iter().any(|b| b.panels && b.time.is_some() && b.width() == width);
+        assert!(in_panels(256) && in_panels(320), "{loops}");
+        check(&net);
+    }
+    let small = schedule::loops(&wide(true, false, 3));
+    assert!(small.buffers.iter().all(|b| !b.panels), "all is near: {small}");
+}
+
 /// Three states that change places, one read after the nest that makes it.
 #[test]
 fn states_that_change_places_agree() {

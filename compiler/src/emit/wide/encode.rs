@@ -46,6 +46,8 @@ pub(super) struct Encoder<'a> {
     constants: Vec<Vec<u32>>,
     /// Columns at hand if they do not fill a vector.
     rest: Option<usize>,
+    /// The first column at hand if it is known, as in short rows; else `rcx` and `rdx` say where it is.
+    column: Option<usize>,
 }
 
 /// Operands of instructions.
@@ -57,7 +59,7 @@ enum Source {
 
 impl<'a> Encoder<'a> {
     pub fn new(vectors: Vectors, kernel: &'a Kernel) -> Encoder<'a> {
-        Encoder { vectors, kernel, code: Vec::new(), constants: Vec::new(), rest: None }
+        Encoder { vectors, kernel, code: Vec::new(), constants: Vec::new(), rest: None, column: None }
     }
 
     /// Registers for values.
@@ -121,36 +123,65 @@ impl<'a> Encoder<'a> {
     }
 
     fn kept(&self) -> usize {
-        self.kernel.strides.len().min(POINTERS.len())
+        self.kernel.pointers.min(POINTERS.len())
     }
 
-    /// Begins the loop over rows; gives where.
-    pub fn begin_rows(&mut self) -> u64 {
+    /// Where the counter of a loop lies in the frame.
+    fn counter(&self, level: usize) -> MemoryOperand {
+        self.frame(8 * (self.kernel.pointers + level))
+    }
+
+    /// Begins all loops, the innermost last; gives where each begins.
+    pub fn begin_loops(&mut self) -> Vec<u64> {
         for register in POINTERS[..self.kept()].iter().skip(OF_CALLER) {
             self.push(Instruction::with1(Code::Push_r64, *register));
         }
-        let count = self.frame(8 * self.kernel.strides.len());
-        self.push(Instruction::with2(Code::Mov_rm64_imm32, count, self.kernel.rows as i32));
-        let head = self.here();
+        let in_registers = self.kept() == self.kernel.pointers;
+        if in_registers {
+            self.load_pointers();
+        }
+        let mut heads = vec![0; self.kernel.loops.len()];
+        for (level, turns) in self.kernel.loops.iter().enumerate().rev() {
+            let counter = self.counter(level);
+            self.push(Instruction::with2(Code::Mov_rm64_imm32, counter, turns.count as i32));
+            heads[level] = self.here();
+        }
+        if !in_registers {
+            self.load_pointers();
+        }
+        self.push(Instruction::with2(Code::Xor_r32_rm32, Register::ECX, Register::ECX));
+        self.push(Instruction::with2(Code::Xor_r32_rm32, Register::EDX, Register::EDX));
+        heads
+    }
+
+    fn load_pointers(&mut self) {
         for (at, register) in POINTERS[..self.kept()].iter().enumerate() {
             let slot = self.frame(8 * at);
             self.push(Instruction::with2(Code::Mov_r64_rm64, *register, slot));
         }
-        self.push(Instruction::with2(Code::Xor_r32_rm32, Register::ECX, Register::ECX));
-        self.push(Instruction::with2(Code::Xor_r32_rm32, Register::EDX, Register::EDX));
-        head
     }
 
-    /// Goes on to the next row, or returns.
-    pub fn end_rows(&mut self, head: u64) {
-        if self.kernel.rows > 1 {
-            for (at, stride) in self.kernel.strides.iter().enumerate().filter(|(_, s)| **s != 0) {
-                let slot = self.frame(8 * at);
-                self.push(Instruction::with2(Code::Add_rm64_imm32, slot, *stride as i32));
+    /// Goes on to the next turn of the innermost loop that has one, or returns.
+    pub fn end_loops(&mut self, heads: &[u64]) {
+        let in_registers = self.kept() == self.kernel.pointers;
+        // How far the loops inside have moved a pointer.
+        let mut moved = vec![0; self.kernel.pointers];
+        for (level, (turns, head)) in self.kernel.loops.iter().zip(heads).enumerate() {
+            if turns.count < 2 {
+                continue;
             }
-            let count = self.frame(8 * self.kernel.strides.len());
-            self.push(Instruction::with1(Code::Dec_rm64, count));
-            self.branch(Code::Jne_rel32_64, head);
+            for (at, stride) in turns.strides.iter().enumerate().filter(|(at, s)| **s != moved[*at]) {
+                let by = (stride - moved[at]) as i32;
+                let slot = self.frame(8 * at);
+                self.push(match in_registers {
+                    true => Instruction::with2(Code::Add_rm64_imm32, POINTERS[at], by),
+                    false => Instruction::with2(Code::Add_rm64_imm32, slot, by),
+                });
+            }
+            moved = turns.strides.iter().map(|stride| turns.count as i64 * stride).collect();
+            let counter = self.counter(level);
+            self.push(Instruction::with1(Code::Dec_rm64, counter));
+            self.branch(Code::Jne_rel32_64, *head);
         }
         for register in POINTERS[..self.kept()].iter().skip(OF_CALLER).rev() {
             self.push(Instruction::with1(Code::Pop_r64, *register));
@@ -171,6 +202,11 @@ impl<'a> Encoder<'a> {
         self.push(Instruction::with2(Code::Add_rm64_imm32, Register::RDX, lanes / 8));
         self.push(Instruction::with2(Code::Cmp_rm64_imm32, Register::RCX, 4 * whole as i32));
         self.branch(Code::Jb_rel32_64, head);
+    }
+
+    /// From here on the columns from `column` on.
+    pub fn set_column(&mut self, column: usize) {
+        self.column = Some(column);
     }
 
     /// From here on whole vectors, or `rest` columns.
@@ -251,15 +287,14 @@ impl<'a> Encoder<'a> {
                 Register::RAX
             }
         };
-        MemoryOperand::new(
-            base,
-            index,
-            1,
-            0,
-            if base == Register::RBP || base == Register::R13 { 1 } else { 0 },
-            false,
-            Register::None,
-        )
+        let (index, bytes) = match (self.column, index) {
+            (Some(column), Register::RCX) => (Register::None, 4 * column),
+            (Some(column), Register::RDX) => (Register::None, column / 8),
+            _ => (index, 0),
+        };
+        let needs_one = base == Register::RBP || base == Register::R13;
+        let size = if needs_one || bytes > 0 { 1 } else { 0 };
+        MemoryOperand::new(base, index, 1, bytes as i64, size, false, Register::None)
     }
 
     fn three(&mut self, [wide, narrow]: [Code; 2], to: Register, a: Register, b: Source) {
@@ -272,6 +307,11 @@ impl<'a> Encoder<'a> {
 
     fn load(&mut self, pointer: Pointer, to: Register) {
         let from = self.address(pointer, Register::RCX);
+        let ahead = self.kernel.ahead[pointer];
+        if ahead != 0 {
+            let line = MemoryOperand { displacement: from.displacement + ahead, displ_size: 1, ..from };
+            self.push(Instruction::with1(Code::Prefetcht0_m8, line));
+        }
         match (self.wide(), self.rest) {
             (true, None) => self.push(Instruction::with2(Code::EVEX_Vmovups_zmm_k1z_zmmm512, to, from)),
             (true, Some(_)) => {

@@ -2,7 +2,7 @@
 //! themselves are in `encode`, and what a nest has to do comes from `nest`.
 //!
 //! A kernel is a function of one argument, the address of its frame: first an address for each access, then a word for
-//! the count of rows, then the numbers of the run. It goes over all rows and columns, so that a call is worth it. The same
+//! the count of each loop, then the numbers of the run. It goes over all rows and columns, and may go over steps and panels too, so that a call is worth it. The same
 //! operations in the same order as in `math`, so the same bits where they have to be exact; where a body needs what is not here (a sine) or more
 //! registers than there are, there is no kernel and Cranelift does it.
 
@@ -43,6 +43,9 @@ impl Vectors {
         }
     }
 }
+
+/// Vectors of a row that stand in the code one after the other: a loop over so few costs as much as they do.
+const SHORT: usize = 2;
 
 /// Number of an access in the frame.
 pub(super) type Pointer = usize;
@@ -91,13 +94,24 @@ impl Action {
     }
 }
 
+/// A loop around the columns.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(super) struct Turns {
+    pub count: usize,
+    /// For each access bytes from turn to turn.
+    pub strides: Vec<i64>,
+}
+
 /// A nest.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(super) struct Kernel {
-    pub rows: usize,
     pub width: usize,
-    /// For each access bytes from row to row.
-    pub strides: Vec<i64>,
+    /// Number of accesses.
+    pub pointers: usize,
+    /// The innermost first.
+    pub loops: Vec<Turns>,
+    /// For each access how many bytes further on memory is asked for; 0: not.
+    pub ahead: Vec<i64>,
     /// Numbers of the run.
     pub scalars: usize,
     /// Whether quotients and square roots are rounded right, whatever it takes.
@@ -108,20 +122,26 @@ pub(super) struct Kernel {
 impl Kernel {
     /// Bytes of the frame.
     pub fn frame_bytes(&self) -> usize {
-        8 * (self.strides.len() + 1) + 4 * self.scalars
+        self.scalar_offset(self.scalars)
     }
 
     /// Where a number of the run lies in the frame.
     pub fn scalar_offset(&self, scalar: usize) -> usize {
-        8 * (self.strides.len() + 1) + 4 * scalar
+        8 * (self.pointers + self.loops.len()) + 4 * scalar
     }
 
     /// Machine code, position-independent; none if there are too few registers or an operation is missing.
     pub fn assemble(&self, vectors: Vectors) -> Option<Vec<u8>> {
         let mut e = Encoder::new(vectors, self);
-        let head = e.begin_rows();
+        let heads = e.begin_loops();
         let whole = self.width / vectors.lanes() * vectors.lanes();
-        if whole > 0 {
+        if self.width <= SHORT * vectors.lanes() {
+            for column in (0..whole).step_by(vectors.lanes()) {
+                e.set_column(column);
+                self.columns(&mut e, None)?;
+            }
+            e.set_column(whole);
+        } else if whole > 0 {
             let columns = e.begin_columns();
             self.columns(&mut e, None)?;
             e.end_columns(columns, whole);
@@ -129,7 +149,7 @@ impl Kernel {
         if whole < self.width {
             self.columns(&mut e, Some(self.width - whole))?;
         }
-        e.end_rows(head);
+        e.end_loops(&heads);
         Some(e.finish())
     }
 

@@ -1,10 +1,11 @@
 //! Which kernels there are. What they compute is compared with the interpreter in the tests of `emit`.
 
-use super::{Action, Kernel, Vectors};
+use super::{Action, Kernel, Turns, Vectors};
 use crate::step::ops::Pw;
 
 fn kernel(width: usize, actions: Vec<Action>) -> Kernel {
-    Kernel { rows: 3, width, strides: vec![256; 2], scalars: 1, exact: true, actions }
+    let rows = Turns { count: 3, strides: vec![256; 2] };
+    Kernel { width, pointers: 2, loops: vec![rows], ahead: vec![0; 2], scalars: 1, exact: true, actions }
 }
 
 /// `n` values that are all needed at the end.

@@ -42,7 +42,9 @@ fn check_shards((m, k, n): (usize, usize, usize), shards: usize, share: f32, is_
                 let b = a.add(a_floats);
                 let (size, one) = ([m, k, n].map(|s| s as u64), u64::from(is_spikes));
                 let (to, last) = (c.as_mut_ptr(), (shards as u64, stride as u64));
-                kernel(size[0], size[1], size[2], a, one, 1, m as i64, b, n as i64, to, part, last.0, last.1);
+                kernel(
+                    size[0], size[1], size[2], a, one, 1, m as i64, b, n as i64, 32, to, part, last.0, last.1,
+                );
             }
         }
         let strict = kernel as usize == snn_matmul_shards_strict as *const () as usize;
@@ -90,7 +92,8 @@ fn products_of_each_shard_are_those_of_the_reference() {
                     let (size, b_rs) = ([m, k, n].map(|s| s as u64), n as i64);
                     let (b, tiles) = (b.as_ptr(), tiles.as_ptr());
                     kernel(
-                        size[0], size[1], size[2], a, k as i64, b, b_rs, 1, tiles, c, rest.0, rest.1, rest.2,
+                        size[0], size[1], size[2], a, k as i64, b, b_rs, 1, tiles, c, n as i64, 32, rest.0,
+                        rest.1, rest.2,
                     );
                 }
             }

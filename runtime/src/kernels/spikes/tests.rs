@@ -76,7 +76,20 @@ fn products_are_those_of_the_reference() {
                             let (t, to) = (u64::from(transposed), c.as_mut_ptr());
                             let (b, rs, cs) = (b.as_ptr(), is(b_rs), is(b_cs));
                             let none = std::ptr::null();
-                            kernel(size[0], size[1], size[2], bits.as_ptr(), t, b, rs, cs, none, to, is(n));
+                            kernel(
+                                size[0],
+                                size[1],
+                                size[2],
+                                bits.as_ptr(),
+                                t,
+                                b,
+                                rs,
+                                cs,
+                                none,
+                                to,
+                                is(n),
+                                32,
+                            );
                             let swapped = u64::from(b_columns);
                             let mut tiles = vec![f32::NAN; tiled_floats(k, n)];
                             (0..2).for_each(|part| {
@@ -84,7 +97,7 @@ fn products_are_those_of_the_reference() {
                             });
                             let (from_rows, to) = (c.clone(), c.as_mut_ptr());
                             let (bits, tiles) = (bits.as_ptr(), tiles.as_ptr());
-                            kernel(size[0], size[1], size[2], bits, t, b, rs, cs, tiles, to, is(n));
+                            kernel(size[0], size[1], size[2], bits, t, b, rs, cs, tiles, to, is(n), 32);
                             let close = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-4;
                             assert!(c.iter().zip(&from_rows).all(close), "another way to the same sums");
                         }
@@ -122,6 +135,9 @@ fn every_vector_width_gives_the_same_bits() {
             c: c_,
             c_rs: n_,
             c_cs: 1,
+            a_gap: TILE,
+            b_gap: TILE,
+            c_gap: TILE,
             accumulate: false,
         };
         let entries = Vec::with_capacity(m * k + SLACK);
