@@ -35,7 +35,7 @@ pub fn verify(step: &StepFn) -> Result<(), String> {
     let place = Place { kind: Kind::Step, inputs: &inputs, params, slots: &[], states, scans: &[] };
     graph(&step.graph, &place)?;
     self::states(&step.graph, states, |node| match node.op {
-        Op::StepIndex | Op::Random { .. } | Op::Input(_) => Err("depends on time or inputs"),
+        Op::StepIndex | Op::Random { once: false, .. } | Op::Input(_) => Err("depends on time or inputs"),
         _ => Ok(()),
     })?;
     for (name, val) in &step.outputs {
