@@ -370,10 +370,14 @@ pub(super) fn one_of_two(
 /// Whether a random number is drawn once for a presentation; none after a message.
 fn once(cx: &mut Cx, place: Place, each: Option<&ast::Arg>) -> Option<bool> {
     if let Some(arg) = each
-        && matches!(place, Place::Init | Place::Update)
+        && matches!(place, Place::Init | Place::Update | Place::Start)
     {
+        let why = match place {
+            Place::Start => "a first value is drawn once for each presentation",
+            _ => "every weight draws its own number",
+        };
         cx.report(Code::E0309, arg.value.span, format!("`each` in {}", place.words()))
-            .at("every weight draws its own number")
+            .at(why)
             .help("leave it out");
         return None;
     }
