@@ -16,7 +16,7 @@ use crate::source::{FileId, Sources};
 use crate::step::StepFn;
 use crate::step::passes::{into_weights, threshold};
 use crate::{ast, cluster, differentiate, emit, lower, net, parse, schedule, stdlib, step};
-use snn_runtime::program::{MemoryPlan, Program};
+use snn_runtime::program::{CARRIED, MemoryPlan, Program};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What decides about generated code besides the program. All fields are explicit.
@@ -162,11 +162,15 @@ pub fn net(
 /// The step of a job after its passes, and the names of what is wanted of it.
 fn one_step(model: &Model, job: &Job, purpose: Purpose, batch: usize) -> (StepFn, BTreeSet<String>) {
     let env = ConstEnv { dt: job.dt, steps: job.steps };
-    let mut step = step::passes::run(lower::step(model, &env, purpose.trains()));
+    let mut step = lower::step(model, &env, purpose.trains());
+    if purpose.trains() && job.train.as_ref().is_some_and(|train| train.carried) {
+        lower::carry(&mut step);
+    }
+    let mut step = step::passes::run(step);
     let mut wanted = wanted(model, job, purpose);
     if purpose == Purpose::Train {
-        let names = step.outputs.iter().map(|(name, _)| name);
-        wanted.extend(names.filter(|name| name.starts_with(lower::STATISTIC)).cloned());
+        let is_kept = |name: &&String| name.starts_with(lower::STATISTIC) || name.starts_with(CARRIED);
+        wanted.extend(step.outputs.iter().map(|(name, _)| name).filter(is_kept).cloned());
     }
     if !purpose.trains() {
         let calls = into_weights::Calls { samples: batch.max(1), steps: job.steps };
@@ -209,6 +213,7 @@ fn outputs(
     let env = ConstEnv { dt: job.dt, steps: job.steps };
     let mut named = Vec::new();
     lower::statistics(net, traces);
+    lower::carried(net, traces);
     let mut values = lower::job_values(net, traces, model, env, target_width, purpose.trains());
     let loss = job.loss.as_ref().filter(|_| !matches!(purpose, Purpose::Simulate));
     if let Some(loss) = loss {

@@ -21,6 +21,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("ei", include_str!("../../stdlib/ei.snn")),
     ("elm", include_str!("../../stdlib/elm.snn")),
     ("wave", include_str!("../../stdlib/wave.snn")),
+    ("langevin", include_str!("../../stdlib/langevin.snn")),
     ("lora", include_str!("../../stdlib/lora.snn")),
     ("optim", include_str!("../../stdlib/optim.snn")),
 ];

@@ -20,12 +20,20 @@ pub enum Scalar {
     Progress = 3,
     /// Number of this parameter update, from 1.
     Update = 4,
+    /// 1 where states go on from those of the batch before (`train/carried`), 0 where they start anew.
+    Carried = 5,
 }
 
 impl Scalar {
     /// All of them, in order of their index.
-    pub const ALL: [Scalar; 5] =
-        [Scalar::BatchCount, Scalar::Epoch, Scalar::Epochs, Scalar::Progress, Scalar::Update];
+    pub const ALL: [Scalar; 6] = [
+        Scalar::BatchCount,
+        Scalar::Epoch,
+        Scalar::Epochs,
+        Scalar::Progress,
+        Scalar::Update,
+        Scalar::Carried,
+    ];
 
     /// The word in printed IR.
     pub fn name(self) -> &'static str {
@@ -35,6 +43,7 @@ impl Scalar {
             Scalar::Epochs => "epochs",
             Scalar::Progress => "progress",
             Scalar::Update => "update",
+            Scalar::Carried => "carried",
         }
     }
 }

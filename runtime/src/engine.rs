@@ -15,7 +15,7 @@ use crate::kernels::bits;
 use crate::kernels::shards::PARTS;
 use crate::memory::AlignedBuf;
 use crate::pool::Pool;
-use crate::program::{BufferIdx, BufferInfo, MemoryPlan, Parallel, Program, Region, Section};
+use crate::program::{BufferIdx, BufferInfo, CARRIED, MemoryPlan, Parallel, Program, Region, Section};
 
 /// Parameters and optimizer state of a model; used by every program of that model.
 #[derive(Debug)]
@@ -114,7 +114,8 @@ pub fn input<'p>(program: &'p Program, name: &str) -> Option<&'p BufferInfo> {
 }
 
 fn is_named(binding: &str, name: &str) -> bool {
-    if name == INPUT { !matches!(binding, "mask" | "target") } else { binding == name }
+    let is_data = || !matches!(binding, "mask" | "target") && !binding.starts_with(CARRIED);
+    if name == INPUT { is_data() } else { binding == name }
 }
 
 fn range(program: &Program, buffer: BufferIdx) -> std::ops::Range<usize> {

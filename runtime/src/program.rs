@@ -186,6 +186,10 @@ pub struct ParamInfo {
     pub grad: Option<BufferIdx>,
 }
 
+/// How inputs and outputs begin that are states at the start and at the end of a presentation; an input and the output of its name belong
+/// together. No name of the language looks like this.
+pub const CARRIED: &str = "carried ";
+
 /// A buffer that the runtime fills before, or reads after, a call.
 #[derive(Clone, Debug)]
 pub struct Binding {

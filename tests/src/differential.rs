@@ -11,6 +11,7 @@ use snn_runtime::abi::{SCALARS, Scalar};
 use snn_runtime::data::Dataset;
 use snn_runtime::engine::{self, Engine, SectionTimes, Weights};
 use snn_runtime::pool::Pool;
+use snn_runtime::program::CARRIED;
 use snn_runtime::train::evaluate::gather;
 use snnc::job::simulate::drives;
 use snnc::job::{Runner, facts};
@@ -41,6 +42,7 @@ pub fn job(runner: &mut Runner, job: &Job) -> Result<(), Failed> {
         let net = |strict| pipeline::net(runner.model(job), job, *purpose, samples, known, strict);
         let (strict, fast) = (net(true)?.net, net(false)?.net);
         let params = params(runner, job, &strict)?;
+        let given = [given.clone(), carried(&strict, samples)].concat();
         compare(&strict, &fast, &given, &params, samples).map_err(|why| format!("{purpose:?}: {why}"))?;
         if matches!(purpose, Purpose::Train | Purpose::Gradient { .. }) {
             let data = (&given, &params[..], samples);
@@ -60,6 +62,13 @@ fn given(runner: &Runner, job: &Job, data: Option<&Dataset>, samples: usize) -> 
     }
     given.push(("mask".into(), vec![1.0; samples]));
     given
+}
+
+/// States of a batch before, where states go on from batch to batch.
+fn carried(net: &Net, samples: usize) -> Given {
+    let states = net.inputs.iter().filter(|input| input.name.starts_with(CARRIED));
+    let some = |n: usize| (0..n).map(|k| (k * 37 % 23) as f32 / 23.0 - 0.3).collect();
+    states.map(|input| (input.name.clone(), some(samples * input.ty.width()))).collect()
 }
 
 /// First values; initializers that need a batch get ones here.
@@ -84,6 +93,7 @@ fn scalars(samples: usize) -> [f32; SCALARS] {
     scalars[Scalar::Epochs as usize] = 4.0;
     scalars[Scalar::Progress as usize] = 0.3;
     scalars[Scalar::Update as usize] = 3.0;
+    scalars[Scalar::Carried as usize] = 1.0;
     scalars
 }
 

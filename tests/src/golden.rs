@@ -82,7 +82,7 @@ fn all_engines(
 }
 
 /// A net of a program's training; `width` is that of targets.
-fn net_of(text: &str, purpose: Purpose, width: usize, strict: bool) -> Result<Net, String> {
+pub(crate) fn net_of(text: &str, purpose: Purpose, width: usize, strict: bool) -> Result<Net, String> {
     let (mut sources, mut diags) = (Sources::new(), Diagnostics::new());
     let file = sources.add("golden.snn", text);
     let checked = pipeline::check(&mut sources, file, &Overrides::default(), &mut diags);

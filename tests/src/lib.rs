@@ -1,5 +1,6 @@
 //! The test harness: one trial for each program of the corpus and each rule of the tree. `suite.rs` runs it.
 
+pub mod carried;
 pub mod checkpoints;
 pub mod cli;
 pub mod corpus;

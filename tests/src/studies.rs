@@ -15,6 +15,8 @@ pub fn trials() -> Vec<Trial> {
         plain("sweep: rules are parameters", sweep_rules),
         plain("sweep: mistakes are found before the first run", sweep_mistakes),
         plain("sweep: an interruption keeps what is done", sweep_interruption),
+        plain("sweep: signs decide whether exclusive or can be learned", signs_decide),
+        plain("sweep: a learned score leads noise back", noise_led_back),
         plain("inspect: a deep network is silent, and says since when", inspect_silent),
         plain("inspect: advice that is followed helps", inspect_advice),
         plain("inspect: numbers of known weights", inspect_numbers),
@@ -137,6 +139,30 @@ fn sweep_rules() -> Result<(), String> {
     let seed = snnc(&["check", &file, "-p", "seed=3"])?.fails_with("E0206")?;
     ensure(seed.err.contains("--seed"), || seed.err.clone())?;
     Ok(())
+}
+
+/// What `name` is at the end of each run of an example.
+fn at_the_end(example: &str, args: &[&str], name: &str) -> Result<Vec<f64>, String> {
+    let file = crate::corpus::root().join("examples").join(example).display().to_string();
+    let swept = snnc(&[&["sweep", &file, "--json"], args].concat())?.expect(0)?.json()?;
+    let runs = swept["runs"].as_array().ok_or("no runs")?;
+    runs.iter().map(|run| number(&run["metrics"][name])).collect()
+}
+
+fn signs_decide() -> Result<(), String> {
+    for (outer, low, high) in [("informative", 0.9, 1.0), ("by_chance", 0.9, 1.0), ("misleading", 0.4, 0.6)] {
+        let args = ["-p", &format!("outer={outer}"), "-p", "key=1..3"];
+        let right = at_the_end("polarity.snn", &args, "right(y, task.goal)")?;
+        ensure(right.len() == 3 && right.iter().all(|r| (low..=high).contains(r)), || {
+            format!("{outer}: {right:?}")
+        })?;
+    }
+    Ok(())
+}
+
+fn noise_led_back() -> Result<(), String> {
+    let near = at_the_end("langevin.snn", &["-p", "seed=0..1"], "near(last(s))")?;
+    ensure(near.len() == 2 && near.iter().all(|share| *share > 0.75), || format!("{near:?}"))
 }
 
 fn sweep_mistakes() -> Result<(), String> {

@@ -15,6 +15,7 @@ fn main() {
     trials.extend(snn_tests::updates::trials());
     trials.extend(snn_tests::gradients::trials());
     trials.extend(snn_tests::inits::trials());
+    trials.extend(snn_tests::carried::trials());
     trials.extend(snn_tests::checkpoints::trials());
     trials.extend(snn_tests::cli::trials());
     trials.extend(snn_tests::memory::trials());

@@ -7,7 +7,7 @@ use snn_compiler::hir::Job;
 use snn_compiler::net::Net;
 use snn_compiler::pipeline::{self, DataFacts, Purpose};
 use snn_runtime::data::{Dataset, Target};
-use snn_runtime::program::MemoryPlan;
+use snn_runtime::program::{CARRIED, MemoryPlan};
 use std::sync::Arc;
 
 /// Bytes of a process that has checked, compiled and run a small program.
@@ -45,7 +45,7 @@ impl Needs {
             data,
             weights: if trains { 2 * (param + slot) + param } else { 2 * param + slot },
             shared: 4 * plan.shared_floats,
-            tapes: plan.tape_bytes(threads),
+            tapes: plan.tape_bytes(threads) + carried_bytes(plan),
             kernels: plan.kernel_bytes * plan.locals(threads),
         }
     }
@@ -69,6 +69,12 @@ impl Needs {
             mb(self.kernels),
         )
     }
+}
+
+/// Bytes of the states that a training hands on from batch to batch; counted as inputs and as outputs.
+fn carried_bytes(plan: &MemoryPlan) -> usize {
+    let states = plan.buffers.iter().filter(|info| info.time.is_none() && info.name.starts_with(CARRIED));
+    states.map(|info| 4 * info.width() * plan.batch()).sum()
 }
 
 /// Bytes of both parts of a data set.

@@ -370,21 +370,25 @@ pub(super) fn one_of_two(
 /// Whether a random number is drawn once for a presentation; none after a message.
 fn once(cx: &mut Cx, place: Place, each: Option<&ast::Arg>) -> Option<bool> {
     if let Some(arg) = each
-        && matches!(place, Place::Init | Place::Update)
+        && matches!(place, Place::Init | Place::Update | Place::Start)
     {
+        let why = match place {
+            Place::Start => "a first value is drawn once for each presentation",
+            _ => "every weight draws its own number",
+        };
         cx.report(Code::E0309, arg.value.span, format!("`each` in {}", place.words()))
-            .at("every weight draws its own number")
+            .at(why)
             .help("leave it out");
         return None;
     }
     let which = one_of_two(cx, "each", each.map(|arg| &arg.value), ["step", "presentation"]);
-    which.map(|at| at == 1)
+    which.map(|at| at == 1 || place == Place::Start)
 }
 
 /// `random()`, `gaussian()`: a stream of its own for each place of the program.
 fn random(cx: &mut Cx, place: Place, name: &str, each: Option<&ast::Arg>, span: Span) -> Expr {
     let draws = match place {
-        Place::Step(_) | Place::Init | Place::Model => !cx.draw.stream.is_empty(),
+        Place::Start | Place::Step(_) | Place::Init | Place::Model => !cx.draw.stream.is_empty(),
         // Lowering adds the name of the parameter.
         Place::Update => true,
         _ => false,
@@ -396,7 +400,7 @@ fn random(cx: &mut Cx, place: Place, name: &str, each: Option<&ast::Arg>, span: 
         cx.report(Code::E0309, span, format!("`{name}()` in {}", place.words()))
             .at("nothing is drawn here")
             .note("random numbers are drawn at every step, or once for each weight")
-            .help("use it in a step, a drive or an initializer: `param tau: neuron = uniform(5 ms, 20 ms)`");
+            .help("use it in a step, a drive, the start of a state or an initializer: `param tau: neuron = uniform(5 ms, 20 ms)`");
         return poison(span);
     }
     let Some(once) = once(cx, place, each) else { return poison(span) };

@@ -196,8 +196,10 @@ fn learn<'a>(cx: &mut Cx<'a>, pop: PopId, scope: &mut Scope<'a>, learn: &'a ast:
 /// `state v: voltage = EL`
 fn state<'a>(cx: &mut Cx<'a>, pop: PopId, scope: &mut Scope<'a>, state: &'a ast::ParamDecl) -> StateId {
     let span = state.name.span;
+    let name = dotted(cx, pop, &state.name.text);
+    let draw = Draw { stream: format!("{name}.start"), shape: shape(cx, pop), ..Draw::default() };
     let mut init = match &state.default {
-        Some(e) => expr::fold(expr::elaborate(cx, scope, e)),
+        Some(e) => cx.drawing(draw, |cx| expr::fold(expr::elaborate(cx, scope, e))),
         None => number(0.0, span),
     };
     if let Some(annotation) = &state.unit
@@ -212,7 +214,6 @@ fn state<'a>(cx: &mut Cx<'a>, pop: PopId, scope: &mut Scope<'a>, state: &'a ast:
     if is_poison(&init) {
         init = leaf(ExprKind::Const(0.0), unit, span);
     }
-    let name = dotted(cx, pop, &state.name.text);
     cx.model.states.push(State { name, pop, unit, init, span });
     let id = StateId(cx.model.states.len() as u32 - 1);
     cx.model.populations[pop.idx()].states.push(id);

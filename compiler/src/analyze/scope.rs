@@ -223,7 +223,7 @@ fn of_language(cx: &mut Cx, place: Place, name: &str, span: Span) -> Option<Expr
         "dt" => return Some(leaf(ExprKind::Dt, Unit::TIME, span)),
         "steps" => return Some(leaf(ExprKind::Steps, Unit::NONE, span)),
         "step_index" | "t" if in_step => ExprKind::StepIndex,
-        "training" if in_step => ExprKind::Training,
+        "training" if in_step || place == Place::Start => ExprKind::Training,
         "fan_in" if in_init => ExprKind::Const(cx.draw.fan_in as f64),
         "fan_out" if in_init => ExprKind::Const(cx.draw.fan_out as f64),
         "n_out" if in_init => ExprKind::Const(cx.draw.shape.first().copied().unwrap_or(1) as f64),

@@ -95,6 +95,8 @@ pub struct TrainSettings {
     pub early_stop: Option<(usize, f64)>,
     /// Random changes of training images, in their order.
     pub augment: Vec<Augment>,
+    /// Whether a presentation starts with the states that one of the batch before ended with.
+    pub carried: bool,
 }
 
 /// A random change of training images; sizes in elements.

@@ -220,7 +220,7 @@ pub struct State {
     pub pop: PopId,
     /// Unit of its values.
     pub unit: Unit,
-    /// At the start of each presentation: constants and parameters only.
+    /// At the start of each presentation: of constants, parameters and numbers that are drawn once.
     pub init: Expr,
     /// Its declaration.
     pub span: Span,

@@ -1,5 +1,6 @@
 //! HIR to Step IR, and what a job adds to a net: mathematics becomes graphs. No user errors here, no time axis tricks.
 
+mod carry;
 mod expr;
 mod fragment;
 mod init;
@@ -9,6 +10,7 @@ mod norm;
 mod optimizer;
 mod population;
 
+pub use carry::{carried, carry};
 pub(crate) use expr::with_index;
 pub(crate) use init::init_values;
 pub use init::{Activity, Neurons, Refusal, Tensor, Tensors, of_first_values};

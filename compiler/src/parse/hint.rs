@@ -31,7 +31,7 @@ pub(super) const LINE_WORDS: [&str; 21] = [
 ];
 
 /// Words of settings and clauses: not units, and not misspelled statements.
-const OTHER_WORDS: [&str; 26] = [
+const OTHER_WORDS: [&str; 27] = [
     "steps",
     "dt",
     "batch",
@@ -43,6 +43,7 @@ const OTHER_WORDS: [&str; 26] = [
     "clip",
     "early_stop",
     "augment",
+    "states",
     "metric",
     "record",
     "report",

@@ -10,7 +10,7 @@
 //! axes are either equal or missing altogether. The result has the union of the axes.
 //!
 //! **State.** A [`StepFn`] has states. `Op::Prev(s)` is the value that `states[s].next` had `states[s].delay` steps ago; in
-//! the first `delay` steps it is `init`, a value that depends on no time, input or state. All `Prev` are read before
+//! the first `delay` steps it is `init`, a value that depends on no state and does not change with time. All `Prev` are read before
 //! any `next` is written. A delayed projection is a state with `init` 0 and its delay.
 //!
 //! **Folds over time in a step.** A `Fold` along time is the same at every step: it is of the operand at all steps. The operand

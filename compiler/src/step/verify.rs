@@ -35,7 +35,8 @@ pub fn verify(step: &StepFn) -> Result<(), String> {
     let place = Place { kind: Kind::Step, inputs: &inputs, params, slots: &[], states, scans: &[] };
     graph(&step.graph, &place)?;
     self::states(&step.graph, states, |node| match node.op {
-        Op::StepIndex | Op::Random { .. } | Op::Input(_) => Err("depends on time or inputs"),
+        Op::StepIndex | Op::Random { once: false, .. } => Err("depends on time"),
+        Op::Input(k) if step.inputs[k].ty.time => Err("depends on an input with time axis"),
         _ => Ok(()),
     })?;
     for (name, val) in &step.outputs {

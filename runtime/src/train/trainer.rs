@@ -9,6 +9,7 @@ use std::time::Instant;
 
 pub use super::checkpoint::Progress;
 
+use super::carried::Carried;
 use super::checkpoint;
 use super::evaluate::evaluate;
 use super::metrics::Metrics;
@@ -127,11 +128,19 @@ impl Trainer<'_> {
             batch::fits(data, engine.program())?;
         }
         let mut batcher = Batcher::new(self.data, self.engine.program())?;
+        let mut carried = Carried::new(self.engine.program());
         // The state at the start of the epoch: what an interruption returns to, and where the search for a divergence starts.
         let mut before = weights.duplicate()?;
         while progress.epoch < self.settings.epochs && !self.waited_enough(&progress) {
             before.copy_from(weights);
-            let metrics = match self.epoch(weights, &before, &progress, &mut batcher, observer, times) {
+            let metrics = match self.epoch(
+                weights,
+                &before,
+                &progress,
+                (&mut batcher, &mut carried),
+                observer,
+                times,
+            ) {
                 Step::Done(metrics) => metrics,
                 Step::Interrupted => {
                     weights.copy_from(&before);
@@ -160,7 +169,7 @@ impl Trainer<'_> {
         weights: &mut Weights,
         before: &Weights,
         progress: &Progress,
-        batcher: &mut Batcher,
+        (batcher, carried): (&mut Batcher, &mut Carried),
         observer: &mut dyn Observer,
         times: &mut SectionTimes,
     ) -> Step {
@@ -170,21 +179,23 @@ impl Trainer<'_> {
         let mut metrics = Metrics::new(self.engine, &[]);
         batcher
             .change(self.settings.augment.as_ref().map(|a| a.of_epoch(self.settings.seed, progress.epoch)));
+        carried.restart();
         for (number, samples) in order.chunks(size).enumerate() {
             if self.stop.load(Ordering::Relaxed) {
                 return Step::Interrupted;
             }
             let call = self.call(progress, number, total, samples.len());
             batcher.fill(samples);
-            self.engine.run(weights, &call, &batcher.inputs(), times);
+            carried.run(self.engine, weights, &call, &batcher.inputs(), times);
             let loss = metrics.add(self.engine, self.data, samples);
             if let Some(what) = self.broken(weights, loss) {
                 // Only the state at the start of the epoch was kept: the same batches lead to the same weights.
                 weights.copy_from(before);
+                carried.restart();
                 for (number, samples) in order.chunks(size).enumerate().take(number) {
                     batcher.fill(samples);
                     let call = self.call(progress, number, total, samples.len());
-                    self.engine.run(weights, &call, &batcher.inputs(), times);
+                    carried.run(self.engine, weights, &call, &batcher.inputs(), times);
                 }
                 let (epoch, samples) = (progress.epoch + 1, samples.to_vec());
                 return Step::Diverged(Diverged { epoch, batch: number + 1, samples, call, what });

@@ -39,9 +39,10 @@ pub fn trials() -> Vec<Trial> {
         tet("tet_target(y)", 1.018369986, &[-0.107576568, 0.107576568, -0.377029790, 0.527029790])
     }));
     list.push(Trial::test("golden: gradients of spectral regularisation", spectral));
-    list.push(Trial::test("golden: outputs and memory of the ELM neuron", || elm(0, ELM)));
+    list.push(Trial::test("golden: outputs and memory of the ELM neuron", || elm(0, false, ELM)));
+    list.push(Trial::test("golden: the ELM neuron with routed synapses", || elm(0, true, ELM)));
     list.push(Trial::test("golden: outputs and memory of the ELM neuron of the first release", || {
-        elm(1, ELM_FIRST)
+        elm(1, false, ELM_FIRST)
     }));
     list.push(Trial::test("golden: parameters of the ELM neuron", elm_parameters));
     list
@@ -144,14 +145,16 @@ const ELM_FIRST: Elm = [
     (0.246538286, [0.079142953, 0.065209334]),
 ];
 
-/// Four synapses on two branches, a memory of two, four hidden units. The loss is the output of one step, the gradient of the reader the
-/// memory of that step.
-fn elm(first_release: usize, rows: Elm) -> Result<(), Failed> {
+/// Four synapses on two branches, a memory of two, four hidden units; routed by windows, so that the second and the third input change places, or
+/// not. The loss is the output of one step, the gradient of the reader the memory of that step.
+fn elm(first_release: usize, routed: bool, rows: Elm) -> Result<(), Failed> {
+    let (circuit, cell) = if routed { ("ElmRouted", "c.cell") } else { ("Elm", "c") };
+    let synapses = if routed { "synapses = 2, " } else { "" };
     for (step, (output, memory)) in rows.into_iter().enumerate() {
         let program = format!(
             "model One {{
                 input x: [4] stream
-                let c = Elm(1, branches = 2, memory = 2, tau_min = 2 ms, tau_max = 50 ms, first_release = {first_release})
+                let c = {circuit}(1, branches = 2, {synapses}memory = 2, tau_min = 2 ms, tau_max = 50 ms, first_release = {first_release})
                 x -> c
                 output c
             }}
@@ -161,13 +164,24 @@ fn elm(first_release: usize, rows: Elm) -> Result<(), Failed> {
                 loss sum(sum(where(step_index == {step}, c, 0), over = time), over = population)
             }}"
         );
-        let x = vec![1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, -1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-        let given = vec![("x".into(), x), ("mask".into(), vec![1.0])];
-        let expected: &[(&str, &[f64])] = &[("loss", &[output]), ("grad c.m->c.y.weight", &memory)];
-        check(&program, &given, 0, ELM_PARAMS, expected)?;
+        let steps = [[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, -1.0], [1.0, 1.0, 0.0, 0.0], [0.0; 4]];
+        let x = steps.iter().flat_map(|&[a, b, c, d]| if routed { [a, c, b, d] } else { [a, b, c, d] });
+        let given = vec![("x".into(), x.collect()), ("mask".into(), vec![1.0])];
+        let names: Vec<String> =
+            ELM_PARAMS.iter().map(|(name, _)| name.replace("c.", &format!("{cell}."))).collect();
+        let mut params: Vec<(&str, &[f64])> =
+            names.iter().zip(ELM_PARAMS).map(|(name, (_, values))| (name.as_str(), *values)).collect();
+        if routed {
+            params.push(("c.route", TURNS));
+        }
+        let gradient = format!("grad {cell}.m->{cell}.y.weight");
+        check(&program, &given, 0, &params, &[("loss", &[output]), (&gradient, &memory)])?;
     }
     Ok(())
 }
+
+/// What synapses 0 to 3 hear: inputs 0, 2, 1, 3.
+const TURNS: &[f64] = &[1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0];
 
 /// Matrices are stored [sending][receiving].
 const ELM_PARAMS: &[(&str, &[f64])] = &[
@@ -185,9 +199,14 @@ const ELM_PARAMS: &[(&str, &[f64])] = &[
 
 /// Two outputs, 45 branches of 100 synapses: 54002 trained numbers with a memory of 100, 8002 with one of 20 (Spieler et al. 2024).
 fn elm_parameters() -> Result<(), Failed> {
-    for (memory, expected) in [(100, 54_002), (20, 8_002)] {
+    for (inputs, circuit, memory, expected) in [
+        (4500, "Elm(2, branches = 45", 100, 54_002),
+        (4500, "Elm(2, branches = 45", 20, 8_002),
+        (1278, "ElmRouted(2, branches = 45, synapses = 100", 100, 54_002),
+        (1278, "ElmRouted(2, branches = 45, synapses = 100", 20, 8_002),
+    ] {
         let text = format!(
-            "model One {{ input x: [4500]   let c = Elm(2, branches = 45, memory = {memory})   x -> c   output c }}
+            "model One {{ input x: [{inputs}]   let c = {circuit}, memory = {memory})   x -> c   output c }}
             data given = std.data.npy(x = \"none.npy\")
             train One on given {{ steps 1   batch 1   loss sum(last(c), over = population) }}"
         );
@@ -195,7 +214,7 @@ fn elm_parameters() -> Result<(), Failed> {
         let trained = net.params.iter().filter(|param| param.trained);
         let count: usize = trained.map(|param| param.shape.iter().product::<usize>()).sum();
         if count != expected {
-            return Err(format!("{count} parameters with a memory of {memory}, not {expected}").into());
+            return Err(format!("{count} parameters of {circuit}, memory = {memory}), not {expected}").into());
         }
     }
     Ok(())

@@ -27,6 +27,7 @@ fn words(kind: JobKind) -> &'static [&'static str] {
             "clip",
             "early_stop",
             "augment",
+            "states",
         ],
         JobKind::Evaluate => &["metric", "loss", "steps", "dt", "batch", "seed"],
         JobKind::Simulate => &["record", "report", "steps", "dt", "batch", "seed"],

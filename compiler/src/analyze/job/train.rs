@@ -43,6 +43,10 @@ pub(super) fn settings<'a>(
         Some(setting) => augment::changes(cx, setting, model),
         None => Some(Vec::new()),
     };
+    let carried = match given.one(cx, "states") {
+        Some(expr) => states(cx, expr),
+        None => Some(false),
+    };
     Some(TrainSettings {
         epochs: epochs?,
         window: window?,
@@ -50,6 +54,7 @@ pub(super) fn settings<'a>(
         clip: clip?,
         early_stop: early_stop?,
         augment: augment?,
+        carried: carried?,
     })
 }
 
@@ -89,6 +94,21 @@ fn gradient<'a>(cx: &mut Cx<'a>, expr: &'a ast::Expr, steps: usize) -> Option<Op
                     Some("tbptt") => "did you mean `tbptt(10)`?".to_string(),
                     _ => "write `gradient bptt`".to_string(),
                 });
+            None
+        }
+    }
+}
+
+/// Whether states go on from batch to batch.
+fn states(cx: &mut Cx, expr: &ast::Expr) -> Option<bool> {
+    match call(expr) {
+        Some(("fresh", [])) => Some(false),
+        Some(("carried", [])) => Some(true),
+        _ => {
+            cx.report(Code::E0201, expr.span, "`states` are `fresh` or `carried`")
+                .at("neither of them")
+                .note("`fresh`: every presentation starts with their first values; `carried`: with what the batch before ended with")
+                .help("write `states carried`, or leave it out");
             None
         }
     }

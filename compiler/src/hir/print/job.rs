@@ -91,6 +91,9 @@ fn train(out: &mut String, depth: usize, settings: &TrainSettings) {
         let changes: Vec<String> = settings.augment.iter().map(|change| change.text()).collect();
         line(out, depth, &format!("augment {}", changes.join(", ")));
     }
+    if settings.carried {
+        line(out, depth, "states carried");
+    }
 }
 
 fn optimizer(out: &mut String, depth: usize, optimizer: &Optimizer) {

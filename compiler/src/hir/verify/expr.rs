@@ -195,7 +195,9 @@ impl<'a> Scope<'a> {
             ExprKind::Emit(_) | ExprKind::Trace(..) | ExprKind::Input(_) => is_activity,
             ExprKind::MatVec(..) | ExprKind::Slide { .. } | ExprKind::Delayed { .. } => is_activity,
             ExprKind::Normalise(_) => is_body,
-            ExprKind::StepIndex | ExprKind::Training => is_body || is_activity,
+            ExprKind::StepIndex => is_body || is_activity,
+            ExprKind::Training => is_body || is_activity || place == Place::Start,
+            ExprKind::Random { once: true, .. } if place == Place::Start => true,
             ExprKind::Random { .. } => {
                 is_body || is_activity || matches!(place, Place::Init { .. } | Place::Optimizer)
             }
