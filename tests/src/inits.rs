@@ -20,6 +20,7 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("rate_target: neurons fire as often as asked for, layer by layer", rates),
         Trial::test("dirac, delta_orthogonal, lsuv: what convolutions make of their input", convolutions),
         Trial::test("E-I Init: what arrives has no mean, and the std of theory", ei_layers),
+        Trial::test("weights start from the first values of others", of_another),
         Trial::test("DANN: weights of inhibition that are drawn balance those of excitation", dann),
         Trial::test("initializers say what they lack: cycles, activity", lacking),
     ];
@@ -111,6 +112,20 @@ fn ei_layers() -> Result<(), Failed> {
         near(value("mean")?, 0.0, 5.0 * rows * expected / pooled)?;
     }
     Ok(())
+}
+
+/// What cancels, exactly or, for the one inhibitory neuron that takes the mean of excitation, up to rounding.
+fn of_another() -> Result<(), Failed> {
+    let [opposite, double, square, mean, deviation] = reported("first_of_another.snn")?[..] else {
+        return Err("five reports are wanted".into());
+    };
+    near(opposite, 0.0, 0.0)?;
+    near(double, 0.0, 0.0)?;
+    near(mean, 0.0, 1e-5)?;
+    match square > 10.0 && deviation > 0.3 {
+        true => Ok(()),
+        false => Err(format!("nothing is there to cancel: {square}, {deviation}").into()),
+    }
 }
 
 /// Inhibitory weights of a checkpoint before the first update: exponential numbers, whose mean is their deviation, so that the product of the

@@ -144,7 +144,8 @@ fn svd(a: &Matrix) -> Svd {
     }
 }
 
-/// Makes two rows orthogonal, whose squares are above `noise`; `left` (its rows are columns of the factor) turns along. Whether there was anything to do.
+/// Makes two rows orthogonal whose squares are above `noise`; `left` (its rows are columns of the factor) turns along. Whether there was anything
+/// to do.
 fn rotate(
     scaled: &mut Matrix,
     left: &mut Matrix,
