@@ -1,6 +1,7 @@
 //! What a command found, as text and as JSON. One object on standard output with `--json`; otherwise lines for people.
 
 use serde_json::{Map, Value, json};
+use snn_runtime::train::trainer::Epoch;
 
 /// Seconds of a job by what they went to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,6 +33,8 @@ pub struct JobReport {
     pub threads: usize,
     /// Numbers by name.
     pub metrics: Vec<(String, f64)>,
+    /// What each epoch brought, of a training.
+    pub epochs: Vec<Epoch>,
     /// Lines for people that are no metrics (a confusion matrix).
     pub text: String,
     /// What to change, in sentences.
@@ -62,6 +65,9 @@ fn job(j: &JobReport) -> Value {
             "update": s.update, "total": s.total,
         },
     });
+    if !j.epochs.is_empty() {
+        value["epochs"] = j.epochs.iter().map(epoch).collect();
+    }
     if !j.advice.is_empty() {
         value["advice"] = json!(j.advice);
     }
@@ -69,6 +75,13 @@ fn job(j: &JobReport) -> Value {
         value["failed"] = json!(failed);
     }
     value
+}
+
+fn epoch(e: &Epoch) -> Value {
+    json!({
+        "epoch": e.number, "loss": e.loss, "accuracy": e.accuracy, "test_loss": e.test_loss,
+        "test_accuracy": e.test_accuracy,
+    })
 }
 
 /// Lines for people.

@@ -280,7 +280,7 @@ fn killed_training_goes_on() -> Result<(), String> {
     let folder = Folder::new()?;
     let file = folder.file("net.snn", small("").replace("epochs 3", "epochs 40"))?;
     let (whole, parts) = (folder.path("whole"), folder.path("parts"));
-    snnc(&["train", &file, "--out", &whole, "--quiet"])?.expect(0)?;
+    let in_one_go = snnc(&["train", &file, "--out", &whole, "--json"])?.expect(0)?.json()?;
     let checkpoint = Path::new(&parts).join("Net.safetensors");
     for _ in 0..2 {
         let before = std::fs::read(&checkpoint).ok();
@@ -293,7 +293,11 @@ fn killed_training_goes_on() -> Result<(), String> {
         let _ = child.kill();
         child.wait().map_err(|error| error.to_string())?;
     }
-    snnc(&["train", &file, "--out", &parts, "--resume", "--quiet"])?.expect(0)?;
+    let resumed = snnc(&["train", &file, "--out", &parts, "--resume", "--json"])?.expect(0)?.json()?;
+    let epochs = |report: &serde_json::Value| report["jobs"][0]["epochs"].clone();
+    ensure(epochs(&resumed) == epochs(&in_one_go) && epochs(&resumed)[39]["epoch"] == 40, || {
+        resumed.to_string()
+    })?;
     let (whole, parts) = (read(&Path::new(&whole).join("Net.safetensors"))?, read(&checkpoint)?);
     ensure(whole == parts, || "the weights are not those of a training in one go".to_string())
 }

@@ -3,6 +3,7 @@
 use crate::cli::{Folder, snnc};
 use crate::corpus::{common, loaded, root};
 use libtest_mimic::{Failed, Trial};
+use snn_runtime::train::tensors::File;
 use snnc::args::Common;
 use snnc::job::Runner;
 use snnc::load::load;
@@ -19,6 +20,8 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("rate_target: neurons fire as often as asked for, layer by layer", rates),
         Trial::test("dirac, delta_orthogonal, lsuv: what convolutions make of their input", convolutions),
         Trial::test("E-I Init: what arrives has no mean, and the std of theory", ei_layers),
+        Trial::test("weights start from the first values of others", of_another),
+        Trial::test("DANN: weights of inhibition that are drawn balance those of excitation", dann),
         Trial::test("initializers say what they lack: cycles, activity", lacking),
     ];
     for (text, least) in
@@ -83,14 +86,14 @@ fn rates() -> Result<(), Failed> {
 }
 
 /// Of inputs that spike with probability p, with m inhibitory neurons: std sqrt((1 + 1 / m) / (2 - p)), because pooled inhibition takes away what
-/// the inputs have in common.
+/// the inputs have in common; 1 with the gain that makes up for it.
 fn ei_layers() -> Result<(), Failed> {
     let folder = Folder::new()?;
-    for (p, inputs) in [(0.1, 784), (0.5, 1152)] {
+    for (p, inputs, exact) in [(0.1, 784, 0), (0.5, 1152, 0), (0.1, 784, 1), (0.5, 1152, 1)] {
         let text = format!(
             "neuron Watched {{\n    input i\n    state v = 0\n    step {{\n        let current = i\n        v = current\n        \
              fire v >= 1 with atan\n    }}\n    emit fired\n}}\n\
-             model Net {{\n    input x: [{inputs}] stream\n    let c = EiLayer(400, spiking = Watched)\n    x -> c\n    output c\n}}\n\
+             model Net {{\n    input x: [{inputs}] stream\n    let c = EiLayer(400, spiking = Watched, exact = {exact})\n    x -> c\n    output c\n}}\n\
              data spikes = std.data.noise(samples = 40, inputs = {inputs}, classes = 400, steps = 10, rate = {p})\n\
              simulate Net on spikes for 10 steps {{\n    batch 40\n    \
              report mean(c.e.current, over = all), variance(c.e.current, over = all)\n}}\n"
@@ -101,11 +104,53 @@ fn ei_layers() -> Result<(), Failed> {
             let found = metrics[format!("{name}(c.e.current, over = all)")].as_f64();
             found.ok_or_else(|| Failed::from(metrics.to_string()))
         };
-        let expected = f64::sqrt((1.0 + 1.0 / 100.0) / (2.0 - p));
+        let pooled = f64::sqrt((1.0 + 1.0 / 100.0) / (2.0 - p));
+        let expected = if exact == 1 { 1.0 } else { pooled };
         near(value("variance")?.sqrt(), expected, 0.12 * expected)?;
         // Five standard errors of the mean of so many rows of exponential weights.
         let rows = f64::sqrt(p / (2.0 - p) * (1.0 / 400.0 + 1.0 / 100.0));
-        near(value("mean")?, 0.0, 5.0 * rows)?;
+        near(value("mean")?, 0.0, 5.0 * rows * expected / pooled)?;
+    }
+    Ok(())
+}
+
+/// What cancels, exactly or, for the one inhibitory neuron that takes the mean of excitation, up to rounding.
+fn of_another() -> Result<(), Failed> {
+    let [opposite, double, square, mean, deviation] = reported("first_of_another.snn")?[..] else {
+        return Err("five reports are wanted".into());
+    };
+    near(opposite, 0.0, 0.0)?;
+    near(double, 0.0, 0.0)?;
+    near(mean, 0.0, 1e-5)?;
+    match square > 10.0 && deviation > 0.3 {
+        true => Ok(()),
+        false => Err(format!("nothing is there to cancel: {square}, {deviation}").into()),
+    }
+}
+
+/// Inhibitory weights of a checkpoint before the first update: exponential numbers, whose mean is their deviation, so that the product of the
+/// two means and the number of inhibitory neurons is the mean of excitatory weights.
+fn dann() -> Result<(), Failed> {
+    let folder = Folder::new()?;
+    let text = "model Net { input x: [200] >= 0   let c = Dann(120, ratio = 3, iid = 1)   x -> c   output c }\n\
+                data noise = std.data.noise(samples = 8, inputs = 200, classes = 120, steps = 1)\n\
+                train Net on noise { steps 1   epochs 1   optimizer sgd(lr = 0)   loss mse(mean(c)) }\n";
+    let out = folder.path("out");
+    snnc(&["run", &folder.file("net.snn", text)?, "--out", &out, "--quiet"])?.expect(0)?;
+    let checkpoint = File::read(&std::path::Path::new(&out).join("Net.safetensors"))?;
+    let excitation = f64::sqrt(std::f64::consts::TAU / (200.0 * (std::f64::consts::TAU - 1.0)));
+    for (name, mean) in [
+        ("c.w_ex", excitation),
+        ("c.w_ix", f64::sqrt(excitation / 40.0)),
+        ("c.w_ei", f64::sqrt(excitation / 40.0)),
+    ] {
+        let (_, values) = checkpoint.tensor(name)?;
+        let n = values.len() as f64;
+        let found = values.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
+        let variance = values.iter().map(|v| (f64::from(*v) - found).powi(2)).sum::<f64>() / n;
+        near(found, mean, 5.0 * mean / n.sqrt())?;
+        // The fourth moment of an exponential number around its mean is 9 times the square of its variance.
+        near(variance.sqrt(), mean, 2.5 * mean * f64::sqrt(8.0 / n))?;
     }
     Ok(())
 }
@@ -132,6 +177,12 @@ fn lacking() -> Result<(), Failed> {
     fails("kaiming_normal", "zeros", &["`h->y.weight`", "nothing arrives", "snnc inspect"])?;
     fails("fluctuation_driven(nu = mean(x, over = all) * 0)", "zeros", &["inputs do not fire", "`nu`"])?;
     fails("fluctuation_driven_by(mu = 0.9, xi = 1)", "zeros", &["of this mean alone", "smaller `mu`"])?;
+    fails(
+        "kaiming_normal",
+        "spectral_radius(rho = 0.5, beta = 1 - 1 / kernel_sum)",
+        &["the leak alone", "`rho`"],
+    )?;
+    fails("vi3nr_auto(round)", "zeros", &["`x->h.weight`", "no slope", "spike_propagation"])?;
     fails("rate_target(x, 0.1, normal(0, 0))", "zeros", &["`x->h.weight`", "nothing arrives"])?;
     Ok(())
 }

@@ -11,6 +11,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         plain("sweep: every run is that of its own command", sweep_runs),
         plain("sweep: means, deviations and intervals are those of the runs", sweep_statistics),
+        plain("sweep: a run is solved in the first epoch that a run of its own reports", sweep_solved),
         plain("sweep: runs that fail are counted and do not end it", sweep_failures),
         plain("sweep: rules are parameters", sweep_rules),
         plain("sweep: mistakes are found before the first run", sweep_mistakes),
@@ -99,7 +100,52 @@ fn sweep_statistics() -> Result<(), String> {
     ensure(row["success"]["count"] == successes && row["runs"] == 4, || row.to_string())?;
     let plain = snnc(&["sweep", &file, "-p", "seed=0..1", "--success", "accuracy >= 0.2"])?.expect(0)?;
     ensure(plain.out.contains("±") && plain.out.contains("Wilson"), || plain.out.clone())?;
+    ensure(plain.out.contains("solved at epoch") && plain.out.contains("median 1, mean 1"), || {
+        plain.out.clone()
+    })?;
     ensure(plain.err.contains("run 2/2  seed=1"), || plain.err.clone())
+}
+
+/// The condition of a training is about its own values, that of an evaluation about those on the test part.
+fn sweep_solved() -> Result<(), String> {
+    let folder = Folder::new()?;
+    let file = folder.file("net.snn", study().replace("epochs 1", "epochs 4"))?;
+    let csv = folder.path("runs.csv");
+    let mut found = 0;
+    for (condition, field, limit, job) in [
+        ("train.accuracy >= 0.5", "accuracy", 0.5, 0),
+        ("accuracy >= 75 %", "test_accuracy", 0.75, 1),
+        ("rate.h > 0", "", 0.0, 1),
+    ] {
+        let args = ["sweep", &file, "-p", "seed=0..2", "--success", condition, "--csv", &csv, "--json"];
+        let swept = snnc(&args)?.expect(0)?.json()?;
+        let table = String::from_utf8(read(Path::new(&csv))?).map_err(|e| e.to_string())?;
+        ensure(table.starts_with("seed,end,seconds,solved_at,"), || table.clone())?;
+        let mut solved = Vec::new();
+        for (seed, line) in (0..3).zip(table.lines().skip(1)) {
+            let alone = snnc(&["run", &file, "--seed", &seed.to_string(), "--json"])?.expect(0)?.json()?;
+            let epochs = alone["jobs"][0]["epochs"].as_array().ok_or("no epochs")?;
+            ensure(epochs.len() == 4 && epochs[3]["epoch"] == 4, || alone.to_string())?;
+            let end = &alone["jobs"][job]["metrics"]["accuracy"];
+            let holds = |value: &Value| value.as_f64().is_some_and(|v| v >= limit);
+            let first = epochs.iter().find(|e| holds(&e[field]) && holds(end)).map(|e| e["epoch"].clone());
+            let here = &swept["runs"][seed]["solved_at"];
+            ensure(first.as_ref().unwrap_or(&Value::Null) == here, || format!("{here}: {alone}"))?;
+            let cell = line.split(',').nth(3).unwrap_or_default();
+            ensure(cell == first.as_ref().map_or(String::new(), Value::to_string), || table.clone())?;
+            solved.extend(first.and_then(|k| k.as_f64()));
+        }
+        found += solved.len();
+        let row = &swept["rows"][0]["solved_at"];
+        ensure(row.is_null() == solved.is_empty(), || row.to_string())?;
+        if !solved.is_empty() {
+            let mean = solved.iter().sum::<f64>() / solved.len() as f64;
+            ensure(row["n"] == solved.len() && (number(&row["mean"])? - mean).abs() < 1e-12, || {
+                row.to_string()
+            })?;
+        }
+    }
+    ensure(found >= 3, || format!("only {found} runs were solved"))
 }
 
 fn sweep_failures() -> Result<(), String> {

@@ -321,6 +321,7 @@ impl<'a> Runner<'a> {
             seed: job.seed,
             threads: self.pool.threads(),
             metrics: Vec::new(),
+            epochs: Vec::new(),
             text: String::new(),
             advice: Vec::new(),
             seconds: Default::default(),

@@ -1,26 +1,28 @@
-//! The course of a training: a progress bar on a terminal, a line for each epoch elsewhere.
+//! The course of a training: a progress bar on a terminal, a line for each epoch elsewhere; all epochs for the report.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use snn_runtime::train::trainer::{Epoch, Observer};
 use std::io::IsTerminal;
 
-/// Prints the course of a training to standard error.
+/// Prints the course of a training to standard error, and keeps it.
 pub struct Printer {
+    /// Epochs that are done, those before a resumption first.
+    pub done: Vec<Epoch>,
     bar: Option<ProgressBar>,
     quiet: bool,
     epochs: usize,
 }
 
 impl Printer {
-    /// For a training of `epochs`.
-    pub fn new(epochs: usize, quiet: bool) -> Printer {
+    /// For a training of `epochs`, some of which may be `done`.
+    pub fn new(epochs: usize, done: Vec<Epoch>, quiet: bool) -> Printer {
         let terminal = std::io::stderr().is_terminal() && !quiet;
         let bar = terminal.then(|| {
             let bar = ProgressBar::new(epochs as u64);
             let style = ProgressStyle::with_template("{bar:30} {pos}/{len} epochs  {msg}");
             bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
-        Printer { bar, quiet, epochs }
+        Printer { done, bar, quiet, epochs }
     }
 
     /// Removes the bar.
@@ -39,6 +41,7 @@ impl Observer for Printer {
     }
 
     fn epoch(&mut self, e: &Epoch) {
+        self.done.push(*e);
         let percent = |a: Option<f64>| a.map_or(String::new(), |a| format!("  accuracy {:.2} %", 100.0 * a));
         let test =
             e.test_loss.map_or(String::new(), |l| format!("  test loss {l:.4}{}", percent(e.test_accuracy)));

@@ -40,7 +40,8 @@ pub fn train(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
             eprintln!("note: there is no {} yet; the training starts from the beginning", path.display());
         }
     }
-    let mut printer = Printer::new(settings.epochs, runner.common.shared.quiet || runner.common.shared.json);
+    let quiet = runner.common.shared.quiet || runner.common.shared.json;
+    let mut printer = Printer::new(settings.epochs, progress.history.clone(), quiet);
     let mut times = SectionTimes::default();
     let compile = ready.seconds;
     let outcome = Trainer {
@@ -61,6 +62,7 @@ pub fn train(runner: &mut Runner, job: &Job) -> Result<JobReport, Failure> {
     printer.finish();
     runner.keep(job, &weights);
     let mut report = runner.report(job, "train");
+    report.epochs = printer.done;
     match outcome {
         Outcome::Done { loss, accuracy, epochs } => {
             // There is none if no epoch was asked for.

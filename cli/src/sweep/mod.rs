@@ -1,7 +1,9 @@
 //! `sweep`: runs the jobs of a file for all combinations of values of its parameters and for several seeds, and says how certain
-//! the results are. What is run is in `grid`, the statistics in `stats`, what is printed in `table`.
+//! the results are. What is run is in `grid`, when a run is solved in `solved`, the statistics in `stats` and `gamma`, what is printed in `table`.
 
+mod gamma;
 mod grid;
+mod solved;
 mod stats;
 mod table;
 
@@ -24,6 +26,8 @@ pub struct Trial {
     pub seed: Option<u64>,
     /// Metrics by name, or the error that ended the run.
     pub result: Result<Vec<(String, f64)>, Ended>,
+    /// Epoch in which it was solved, if it was and that is known.
+    pub solved_at: Option<usize>,
     /// Seconds of the run.
     pub seconds: f64,
 }
@@ -128,13 +132,16 @@ fn run(s: &Sweep, results: &mut Results) -> Result<(), Failure> {
                 return Err(interrupted(results.trials.len(), total));
             }
             let start = Instant::now();
-            let result = one(s, &results.grid, row, seed);
+            let result = one(s, results, row, seed);
             if STOP.load(Ordering::Relaxed) && result.is_err() {
                 return Err(interrupted(results.trials.len(), total));
             }
             let seconds = start.elapsed().as_secs_f64();
-            let result = result.map_err(|failure| ended(&failure));
-            results.trials.push(Trial { row, seed, result, seconds });
+            let (result, solved_at) = match result {
+                Ok((metrics, solved_at)) => (Ok(metrics), solved_at),
+                Err(failure) => (Err(ended(&failure)), None),
+            };
+            results.trials.push(Trial { row, seed, result, solved_at, seconds });
             say(s, results, total);
             known_metric(results)?;
             if saved.elapsed() > SAVE_EVERY {
@@ -157,30 +164,40 @@ fn interrupted(done: usize, total: usize) -> Failure {
     Failure::plain("E0913", format!("interrupted after {done} of {total} runs"), help)
 }
 
-/// The metrics of a run: by name, and by job where several jobs have one of that name.
-fn one(s: &Sweep, grid: &Grid, row: usize, seed: Option<u64>) -> Result<Vec<(String, f64)>, Failure> {
+/// Metrics by name, and the epoch in which the run was solved.
+type Found = (Vec<(String, f64)>, Option<usize>);
+
+/// One run.
+fn one(s: &Sweep, results: &Results, row: usize, seed: Option<u64>) -> Result<Found, Failure> {
+    let grid = &results.grid;
     let common = common(s, grid, &grid.combinations()[row], seed);
     let loaded = load(&s.file, &common)?;
     let mut runner = Runner::new(&loaded, &common)?;
+    let jobs = &loaded.checked.program.jobs;
     let mut reports = Vec::new();
-    for job in &loaded.checked.program.jobs {
+    for job in jobs {
         reports.push(runner.job(job)?);
     }
-    Ok(metrics(&reports))
+    let metrics = metrics(&reports);
+    let solved = results.success.as_ref().and_then(|c| solved::solved_at(c, jobs, &reports, &metrics));
+    Ok((metrics, solved))
 }
 
-/// Metrics of all jobs: `accuracy` if one job has it, else `train.accuracy`, `evaluate.accuracy`, a second evaluation `evaluate2.…`.
+/// Metrics of all jobs by their names.
 fn metrics(reports: &[JobReport]) -> Vec<(String, f64)> {
-    let mut list = Vec::new();
-    for (at, report) in reports.iter().enumerate() {
-        let before = reports[..at].iter().filter(|r| r.job == report.job).count();
-        let job = if before == 0 { report.job.to_string() } else { format!("{}{}", report.job, before + 1) };
-        for (name, value) in &report.metrics {
-            let shared = reports.iter().filter(|r| r.metrics.iter().any(|(n, _)| n == name)).count() > 1;
-            list.push((if shared { format!("{job}.{name}") } else { name.clone() }, *value));
-        }
-    }
-    list
+    let of = |(at, report): (usize, &JobReport)| {
+        report.metrics.iter().map(|(name, value)| (named(reports, at, name), *value)).collect::<Vec<_>>()
+    };
+    reports.iter().enumerate().flat_map(of).collect()
+}
+
+/// What a metric of a job is called: `accuracy` if one job has it, else `train.accuracy`, `evaluate.accuracy`, a second evaluation `evaluate2.…`.
+fn named(reports: &[JobReport], at: usize, name: &str) -> String {
+    let job = reports[at].job;
+    let before = reports[..at].iter().filter(|r| r.job == job).count();
+    let job = if before == 0 { job.to_string() } else { format!("{job}{}", before + 1) };
+    let shared = reports.iter().filter(|r| r.metrics.iter().any(|(n, _)| n == name)).count() > 1;
+    if shared { format!("{job}.{name}") } else { name.to_string() }
 }
 
 /// A line for a run that is done.

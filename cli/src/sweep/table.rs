@@ -1,5 +1,6 @@
 //! What a sweep prints: a table for people, a file with one row for each run, a JSON object. No statistics of its own.
 
+use super::gamma::{Positive, positive};
 use super::grid::Grid;
 use super::stats::{Summary, summary, wilson};
 use super::{Results, Trial};
@@ -63,6 +64,8 @@ struct Row<'r> {
     metrics: Vec<(&'r str, Summary)>,
     /// Successes among all runs; a run that failed is none.
     successes: Option<usize>,
+    /// The epochs in which its runs were solved.
+    solved: Option<Positive>,
 }
 
 impl Row<'_> {
@@ -90,7 +93,8 @@ fn row<'r>(results: &'r Results, names: &[&'r str], row: usize) -> Row<'r> {
         let value = |trial: &&Trial| trial.result.as_ref().ok().and_then(|m| find(m, &success.metric));
         trials.iter().filter_map(value).filter(|(_, value)| success.holds(*value)).count()
     });
-    Row { trials, metrics, successes }
+    let solved: Vec<f64> = trials.iter().filter_map(|trial| trial.solved_at).map(|k| k as f64).collect();
+    Row { trials, metrics, successes, solved: positive(&solved) }
 }
 
 /// The table: for each combination a line with the runs and the success rate, and under it the metrics.
@@ -118,6 +122,11 @@ pub fn text(results: &Results) -> String {
     text.push_str("mean ± standard deviation [95 % confidence interval of the mean, Student's t]");
     if let Some(success) = &results.success {
         text.push_str(&format!("; success: {} [95 % interval, Wilson]", success.text));
+        if is_course_known(results) {
+            text.push_str(
+                "; solved: the first epoch at whose end it holds, of successes [95 % interval, Gamma]",
+            );
+        }
     }
     text.push('\n');
     text
@@ -127,6 +136,7 @@ fn header(results: &Results, names: &[&str]) -> Vec<String> {
     let mut line: Vec<String> = results.grid.params.iter().map(|(name, _)| name.clone()).collect();
     line.push("runs".to_string());
     line.extend(results.success.as_ref().map(|_| "success".to_string()));
+    line.extend(is_course_known(results).then(|| "solved at epoch".to_string()));
     line.extend(names.iter().map(|name| name.to_string()));
     line
 }
@@ -144,8 +154,21 @@ fn cells(results: &Results, at: usize, row: &Row) -> Vec<String> {
         let rate = percent(successes as f64 / n as f64);
         line.push(format!("{rate} % [{}, {}]", percent(low), percent(high)));
     }
+    line.extend(is_course_known(results).then(|| solved_cell(row.solved.as_ref())));
     line.extend(row.metrics.iter().map(|(_, summary)| cell(summary)));
     line
+}
+
+/// Whether there is a run of which it is known when it was solved.
+fn is_course_known(results: &Results) -> bool {
+    results.trials.iter().any(|trial| trial.solved_at.is_some())
+}
+
+fn solved_cell(solved: Option<&Positive>) -> String {
+    let Some(s) = solved else { return "-".to_string() };
+    let interval =
+        s.interval.map_or(String::new(), |(low, high)| format!(" [{}, {}]", number(low), number(high)));
+    format!("median {}, mean {}{interval}", number(s.median), number(s.mean))
 }
 
 fn cell(s: &Summary) -> String {
@@ -167,12 +190,14 @@ fn number(value: f64) -> String {
     }
 }
 
-/// One row for each run: its values, seed, end (`ok` or the code of the error), seconds, and all metrics.
+/// One row for each run: its values, seed, end (`ok` or the code of the error), seconds, with a condition of success the epoch in which it
+/// was solved, and all metrics.
 pub fn csv(results: &Results) -> String {
     let names = names(results);
     let combinations = results.grid.combinations();
     let mut head: Vec<String> = results.grid.params.iter().map(|(name, _)| name.clone()).collect();
     head.extend(["seed", "end", "seconds"].map(String::from));
+    head.extend(results.success.as_ref().map(|_| "solved_at".to_string()));
     head.extend(names.iter().map(|name| name.to_string()));
     let mut lines = vec![head];
     for trial in &results.trials {
@@ -180,6 +205,8 @@ pub fn csv(results: &Results) -> String {
         line.push(trial.seed.map_or(String::new(), |seed| seed.to_string()));
         line.push(trial.result.as_ref().map_or_else(|e| e.code.clone(), |_| "ok".to_string()));
         line.push(format!("{:.3}", trial.seconds));
+        let solved_at = trial.solved_at.map_or(String::new(), |epoch| epoch.to_string());
+        line.extend(results.success.as_ref().map(|_| solved_at));
         for name in &names {
             let found = trial.result.as_ref().ok().and_then(|metrics| value(metrics, name));
             line.push(found.map_or(String::new(), |value| value.to_string()));
@@ -238,6 +265,10 @@ fn row_object(results: &Results, at: usize, row: &Row) -> Value {
         let rate = successes as f64 / n as f64;
         object["success"] = json!({"count": successes, "rate": rate, "low": low, "high": high});
     }
+    if let Some(s) = &row.solved {
+        let (low, high) = s.interval.unzip();
+        object["solved_at"] = json!({"n": s.n, "median": s.median, "mean": s.mean, "low": low, "high": high});
+    }
     object
 }
 
@@ -245,6 +276,9 @@ fn run_object(results: &Results, trial: &Trial) -> Value {
     let mut object = json!({
         "params": params_object(&results.grid, trial.row), "seed": trial.seed, "seconds": trial.seconds,
     });
+    if let Some(epoch) = trial.solved_at {
+        object["solved_at"] = json!(epoch);
+    }
     match &trial.result {
         Ok(metrics) => {
             let map: Map<String, Value> = metrics.iter().map(|(n, v)| (n.clone(), json!(v))).collect();

@@ -249,7 +249,7 @@ fn illegal(e: &Expr, in_statistic: bool) -> Option<(Span, &'static str)> {
     match &e.kind {
         kind if is_activity(kind) && !in_statistic => return Some((e.span, "another value at every step")),
         kind if is_activity(kind) => {}
-        ExprKind::Param(_) => return Some((e.span, "this is trained")),
+        ExprKind::Param(_) => return Some((e.span, "neither a matrix nor of the same axes")),
         ExprKind::State(_) | ExprKind::Port(..) | ExprKind::Fired(_) | ExprKind::StepIndex => {
             return Some((e.span, "another value at every step"));
         }

@@ -319,6 +319,7 @@ fn name_value<'a>(
     span: Span,
 ) -> Expr {
     match (&name.meaning, rest) {
+        (Meaning::Value(value), []) if place == Place::Init => at_first(cx, value, span),
         (Meaning::Value(value), []) => Expr { span, ..value.clone() },
         (Meaning::State(id), []) => state(cx, *id, span),
         (Meaning::Variable(id, unit, shape), []) => {
@@ -345,6 +346,22 @@ fn name_value<'a>(
                 .label(name.span, "declared here");
             poison(span)
         }
+    }
+}
+
+/// In an initializer a trained tensor stands for its first values, which its own initializer gives again, because streams of random numbers have
+/// names. There are indices for matrices and for the axes of the tensor that gets values, and for no others.
+fn at_first(cx: &mut Cx, value: &Expr, span: Span) -> Expr {
+    let own = &value.shape;
+    let first = match value.kind {
+        ExprKind::Param(id) if own.len() == 2 || *own == cx.draw.shape => {
+            cx.model.params[id.idx()].init.value.clone()
+        }
+        _ => value.clone(),
+    };
+    match first.shape.is_empty() && !own.is_empty() {
+        true => super::whole::everywhere(cx, first, own.clone(), span),
+        false => Expr { span, ..first },
     }
 }
 

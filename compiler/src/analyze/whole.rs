@@ -208,7 +208,11 @@ fn grid<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, args: &'a [ast::Arg], span: 
             .at("not a number for each row and column");
         return poison(span);
     }
-    // The same everywhere: the row counts for nothing.
+    everywhere(cx, value, shape, span)
+}
+
+/// A tensor of one number: the row counts for nothing.
+pub(super) fn everywhere(cx: &mut Cx, value: Expr, shape: Vec<usize>, span: Span) -> Expr {
     let row = Expr { kind: ExprKind::Iota(0), unit: Unit::NONE, shape, span };
     let none = pointwise::make(cx, Pw::Mul, vec![row, Expr { unit: value.unit, ..number(0.0, span) }], span);
     pointwise::make(cx, Pw::Add, vec![value, none], span)

@@ -112,13 +112,15 @@ struct Svd {
 /// Cosine of two rows below which they count as orthogonal: as exact as doubles are.
 pub const EXACT: f64 = 1e-15;
 
-/// Hestenes 1958: rows are rotated in pairs until all are orthogonal; `left`, which has as many rows, turns along.
+/// Hestenes 1958: rows are rotated in pairs until all are orthogonal; `left`, which has as many rows, turns along. Rows that are only rounding errors
+/// of the matrix stay as they are: they would never be orthogonal, in a matrix of low rank nearly all of them.
 fn orthogonalise(scaled: &mut Matrix, left: &mut Matrix, tolerance: f64) {
+    let noise = (EXACT * scaled.norm()).powi(2);
     for _ in 0..60 {
         let mut rotated = false;
         for p in 0..scaled.rows {
             for q in p + 1..scaled.rows {
-                rotated |= rotate(scaled, left, (p, q), tolerance);
+                rotated |= rotate(scaled, left, (p, q), (tolerance, noise));
             }
         }
         if !rotated {
@@ -142,13 +144,19 @@ fn svd(a: &Matrix) -> Svd {
     }
 }
 
-/// Makes two rows orthogonal; `left` (its rows are columns of the factor) turns along. Whether there was anything to do.
-fn rotate(scaled: &mut Matrix, left: &mut Matrix, (p, q): (usize, usize), tolerance: f64) -> bool {
+/// Makes two rows orthogonal whose squares are above `noise`; `left` (its rows are columns of the factor) turns along. Whether there was anything
+/// to do.
+fn rotate(
+    scaled: &mut Matrix,
+    left: &mut Matrix,
+    (p, q): (usize, usize),
+    (tolerance, noise): (f64, f64),
+) -> bool {
     let width = scaled.cols;
     let (head, tail) = scaled.data.split_at_mut(q * width);
     let (x, y) = (&mut head[p * width..(p + 1) * width], &mut tail[..width]);
     let (a, b, c) = (dot(x, x), dot(y, y), dot(x, y));
-    if c == 0.0 || c.abs() <= tolerance * (a * b).sqrt() {
+    if c == 0.0 || c.abs() <= tolerance * (a * b).sqrt() || a.min(b) <= noise {
         return false;
     }
     let zeta = (b - a) / (2.0 * c);
@@ -303,6 +311,14 @@ mod tests {
         let b = sample(9, 4);
         let squares: f64 = singular_values(&b, EXACT).iter().map(|s| s * s).sum();
         assert!((squares - b.norm() * b.norm()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_matrix_of_rank_one_has_one_singular_value() {
+        let a = Matrix::from_fn(60, 60, |i, j| 1.0 / ((i + 1) * (j + 1)) as f64);
+        let squares: f64 = (1..=60).map(|k| 1.0 / f64::from(k * k)).sum();
+        let found = singular_values(&a, EXACT);
+        assert!((found[0] - squares).abs() < 1e-12 && found[1] < 1e-14, "{found:?}");
     }
 
     #[test]
