@@ -60,6 +60,11 @@ impl Frame<'_> {
             let strides = builder.of.iter().map(|(access, _)| access.as_ref().map_or(0, *bytes));
             *turns = Turns { count: *count, strides: strides.collect() };
         }
+        let is_far =
+            |turns: &Turns| turns.strides.iter().any(|s| i32::try_from(2 * s * turns.count as i64).is_err());
+        if builder.kernel.loops.iter().any(is_far) {
+            return false;
+        }
         // The third loop are panels: their steps lie one behind the other, but not always in the order of their addresses.
         let ahead = |at: usize| loops.get(2).map_or(0, |_| AHEAD * builder.kernel.loops[1].strides[at]);
         builder.kernel.ahead = (0..builder.of.len()).map(ahead).collect();

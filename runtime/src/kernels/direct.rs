@@ -5,9 +5,7 @@
 //! are the same copy from another row on. Of images with few windows there are several side by side.
 
 use super::conv::Rows;
-#[cfg(target_arch = "x86_64")]
-use super::registers::{Avx2, Avx512};
-use super::registers::{Registers, TAPS, To, groups};
+use super::registers::{Registers, TAPS, To, at_every_width, groups};
 use super::tiles::{DEPTH, TILE, snn_tile_columns, tiled_floats};
 use crate::windows::Windows;
 
@@ -125,27 +123,7 @@ unsafe fn run<R: Registers>(over: &Windows, part: u64, rows: Rows, scratch: &mut
     }
 }
 
-/// [`run`] with vectors of sixteen numbers.
-///
-/// # Safety
-/// As [`run`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-pub(super) unsafe fn avx512(over: &Windows, part: u64, rows: Rows, scratch: &mut Scratch) {
-    // SAFETY: the caller's promise.
-    unsafe { run::<Avx512>(over, part, rows, scratch) }
-}
-
-/// [`run`] with vectors of eight numbers.
-///
-/// # Safety
-/// As [`run`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn avx2(over: &Windows, part: u64, rows: Rows, scratch: &mut Scratch) {
-    // SAFETY: the caller's promise.
-    unsafe { run::<Avx2>(over, part, rows, scratch) }
-}
+at_every_width!(run, (over: &Windows, part: u64, rows: Rows, scratch: &mut Scratch));
 
 /// Whether [`run`] can do it: the way back from windows further apart would have holes.
 pub(super) fn can(over: &Windows, part: u64) -> bool {

@@ -182,7 +182,7 @@ impl Scratch {
     #[inline(always)]
     unsafe fn tiles<V: Vector, const T: usize>(&mut self, p: &Product, tiles: *const f32) {
         let columns = T * TILE;
-        let piece = piece(p.m, p.k, self.values.len(), columns);
+        let piece = piece(p.m, p.k, self.values.len());
         self.tile.resize(T * piece, TileRow::ZERO);
         self.cut(p, piece);
         // All of k before the next columns: these columns of C stay near meanwhile.
@@ -351,8 +351,8 @@ unsafe fn list_row_avx512(row: &[f32], first: usize, values: *mut f32, places: *
 /// As [`product`].
 unsafe fn looks_sparse(p: &Product) -> bool {
     let (lines, length, stride) = match p.a_cs {
-        // Panels have the rows one after the other.
-        1 if p.a_gap != PANEL => (p.m, PANEL, p.a_rs),
+        // The rows of all panels lie one after the other.
+        1 if p.a_gap != PANEL => (p.m * (p.k / PANEL), PANEL, PANEL as isize),
         1 => (p.m, p.k, p.a_rs),
         _ => (p.k, p.m, p.a_cs),
     };

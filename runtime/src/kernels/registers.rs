@@ -152,6 +152,24 @@ registers!(
     _mm256_setzero_ps
 );
 
+/// `avx512` and `avx2`: a function of its width in the vectors of a machine that has them.
+macro_rules! at_every_width {
+    ($run:ident, ($($arg:ident: $ty:ty),*)) => {
+        at_every_width!(avx512, "avx512f", Avx512, $run, ($($arg: $ty),*));
+        at_every_width!(avx2, "avx2,fma", Avx2, $run, ($($arg: $ty),*));
+    };
+    ($name:ident, $features:literal, $registers:ident, $run:ident, ($($arg:ident: $ty:ty),*)) => {
+        #[doc = concat!("[`", stringify!($run), "`] in vectors of ", $features, ".\n\n# Safety\nAs there, and the machine has them.")]
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = $features)]
+        pub(super) unsafe fn $name($($arg: $ty),*) {
+            // SAFETY: the caller's promise.
+            unsafe { $run::<super::registers::$registers>($($arg),*) }
+        }
+    };
+}
+pub(super) use at_every_width;
+
 /// Some rows at a time, as equal as can be: the first of each and how many.
 pub(super) fn groups(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let of_group = rows.div_ceil(rows.div_ceil(most).max(1)).max(1);

@@ -123,12 +123,10 @@ pub(super) struct Ready {
     pub after: *const f32,
 }
 
-/// Length of the pieces of k for `m` rows with `count` entries and some columns at once: whole words, equal, so long that rows have
-/// about [`MANY`] of each, if it is one tile at once.
-pub(super) fn piece(m: usize, k: usize, count: usize, columns: usize) -> usize {
-    let tiles = 1;
-    let _ = columns;
-    let longest = (MANY / tiles * m * k / count.max(1)).next_power_of_two().clamp(PIECE / tiles, DEPTH);
+/// Length of the pieces of k for `m` rows with `count` entries: whole words, equal, so long that rows have
+/// about [`MANY`] of each.
+pub(super) fn piece(m: usize, k: usize, count: usize) -> usize {
+    let longest = (MANY * m * k / count.max(1)).next_power_of_two().clamp(PIECE, DEPTH);
     k.div_ceil(k.div_ceil(longest).max(1)).next_multiple_of(64)
 }
 
@@ -180,7 +178,7 @@ impl Scratch {
                     self.unpack(rows);
                     return panels::each(&self.of_numbers(p), |p| matmul::dense(p));
                 }
-                self.piece = piece(rows.m, rows.k, count, TILE);
+                self.piece = piece(rows.m, rows.k, count);
                 self.entries.clear();
                 self.entries.reserve(count + SLACK);
             }

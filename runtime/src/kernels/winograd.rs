@@ -14,9 +14,7 @@ mod transforms;
 use super::conv::Rows;
 use super::direct::turned;
 use super::lanes::Lanes;
-#[cfg(target_arch = "x86_64")]
-use super::registers::{Avx2, Avx512};
-use super::registers::{Registers, TAPS, To, groups};
+use super::registers::{Registers, TAPS, To, at_every_width, groups};
 use super::tiles::{DEPTH, TILE, swap};
 use super::vector::TileRow;
 use crate::windows::Windows;
@@ -25,6 +23,8 @@ use transforms::{PRODUCTS, TALL};
 
 /// Channels of which there are products at once, at most.
 const MOST: usize = 14;
+#[cfg(target_arch = "x86_64")]
+const _: () = assert!(super::registers::Avx512::ROWS <= MOST && super::registers::Avx2::ROWS <= MOST);
 
 /// What lasts from call to call.
 #[derive(Default)]
@@ -87,27 +87,7 @@ unsafe fn run<R: Registers>(over: &Windows, part: u64, rows: Rows, scratch: &mut
     }
 }
 
-/// [`run`] with vectors of sixteen numbers.
-///
-/// # Safety
-/// As [`run`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-pub(super) unsafe fn avx512(over: &Windows, part: u64, rows: Rows, scratch: &mut Scratch) {
-    // SAFETY: the caller's promise.
-    unsafe { run::<Avx512>(over, part, rows, scratch) }
-}
-
-/// [`run`] with vectors of eight numbers.
-///
-/// # Safety
-/// As [`run`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn avx2(over: &Windows, part: u64, rows: Rows, scratch: &mut Scratch) {
-    // SAFETY: the caller's promise.
-    unsafe { run::<Avx2>(over, part, rows, scratch) }
-}
+at_every_width!(run, (over: &Windows, part: u64, rows: Rows, scratch: &mut Scratch));
 
 /// Whether [`run`] can do it.
 pub(super) fn can(over: &Windows) -> bool {
