@@ -11,7 +11,7 @@
 use crate::loops::{Access, Instr, Program, Stmt};
 use crate::step::ops::Pw;
 use snn_runtime::kernels::panels::PANEL;
-use snn_runtime::program::Region;
+use snn_runtime::program::{Parallel, Region};
 
 /// Floats of a sequence of one shard that is worth it: an eighth of a second-level cache.
 const LONG: usize = 1 << 16;
@@ -23,7 +23,7 @@ pub(super) fn mark(program: &mut Program) {
         (0..program.buffers.len()).map(|buffer| fits(program, buffer) && !bound[buffer]).collect();
     for phase in &program.phases {
         for stmt in &phase.body {
-            refuse(program, stmt, &mut marked);
+            refuse(program, phase.parallel, stmt, &mut marked);
         }
     }
     // States are worth it where their sequences are.
@@ -59,13 +59,20 @@ fn fits(program: &Program, buffer: usize) -> bool {
 }
 
 /// Takes the mark from buffers that a statement uses otherwise.
-fn refuse(program: &Program, stmt: &Stmt, marked: &mut [bool]) {
+fn refuse(program: &Program, parallel: Parallel, stmt: &Stmt, marked: &mut [bool]) {
     let width = |a: &Access| program.buffers[a.buffer].width();
     let is_plain = |a: &Access| a.offset == 0 && a.step == 0 && a.shard == 0 && a.segment == 0;
     let mut allowed: Vec<usize> = Vec::new();
     match stmt {
-        Stmt::Steps { body, .. } if can_turn(program, body) => return,
-        Stmt::Nest { .. } if can_turn(program, std::slice::from_ref(stmt)) => return,
+        // Every nest of a loop has to use a buffer as a whole.
+        Stmt::Steps { body, .. } if parallel == Parallel::Shards && can_turn(program, body) => {
+            return body.iter().for_each(|nest| refuse(program, parallel, nest, marked));
+        }
+        Stmt::Nest { .. }
+            if parallel == Parallel::Shards && can_turn(program, std::slice::from_ref(stmt)) =>
+        {
+            allowed.extend(whole(program, stmt));
+        }
         Stmt::MatMul { size: [m, k, n], a, b: _, tiles, c } => {
             let spikes = program.buffers[a.0.buffer].spikes;
             let rows = |a: &Access| program.buffers[a.buffer].len(program.shard_batch) / width(a);
@@ -101,6 +108,22 @@ fn refuse(program: &Program, stmt: &Stmt, marked: &mut [bool]) {
         _ => {}
     }
     stmt.accesses(&mut |a, _| marked[a.buffer] &= allowed.contains(&a.buffer));
+}
+
+/// Buffers that a nest uses element by element, never a part of them or one column for others.
+fn whole(program: &Program, nest: &Stmt) -> Vec<usize> {
+    let (Some((columns, is_flat)), samples) = (domain(program, nest), program.shard_batch) else {
+        return Vec::new();
+    };
+    let (mut used, mut otherwise) = (Vec::new(), Vec::new());
+    nest.accesses(&mut |a, _| {
+        let at = in_rows(program, a, columns, is_flat);
+        let starts = at.offset == 0 && at.shard == 0 && at.segment == 0;
+        let is_whole = at.row == columns && at.col == 1 && [0, samples * columns].contains(&at.step);
+        if starts && is_whole { used.push(a.buffer) } else { otherwise.push(a.buffer) }
+    });
+    used.retain(|buffer| !otherwise.contains(buffer));
+    used
 }
 
 /// Whether some nests can be done panel by panel: all are of the same samples and neurons, which do not meet.
