@@ -16,6 +16,9 @@ const AHEAD: i64 = 2;
 /// Bytes of the frame that all kernels of a function share; a kernel that needs more has its own.
 const FRAME: usize = 256;
 
+/// How often, and bytes from turn to turn of an access.
+pub(super) type Loop<'a> = (usize, &'a dyn Fn(&Access) -> i64);
+
 /// A kernel under construction, and what its frame gets.
 #[derive(Default)]
 struct Builder {
@@ -47,8 +50,8 @@ impl Frame<'_> {
         self.in_loops(&[(rows, &|a| 4 * a.row as i64)], width, body)
     }
 
-    /// A body in wide vectors on columns in some loops, the innermost first: how often, and bytes from turn to turn of an access.
-    pub fn in_loops(&mut self, loops: &[(usize, &dyn Fn(&Access) -> i64)], width: usize, body: Body) -> bool {
+    /// A body in wide vectors on columns in some loops, the innermost first.
+    pub fn in_loops(&mut self, loops: &[Loop], width: usize, body: Body) -> bool {
         let elements = loops.iter().map(|turns| turns.0).product::<usize>() * width;
         let Some(vectors) = self.vectors.filter(|_| elements >= MIN_ELEMENTS) else { return false };
         let mut builder = Builder::default();

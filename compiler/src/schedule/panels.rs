@@ -94,10 +94,8 @@ fn refuse(program: &Program, parallel: Parallel, stmt: &Stmt, marked: &mut [bool
                 allowed.push(b.0.buffer);
             }
         }
-        Stmt::MatMulEach { size: [_, _, n], c, .. } => {
-            if is_plain(c) && width(c) == *n {
-                allowed.push(c.buffer);
-            }
+        Stmt::MatMulEach { size: [_, _, n], c, .. } if is_plain(c) && width(c) == *n => {
+            allowed.push(c.buffer);
         }
         Stmt::FoldRows { rows, width: columns, src, dst, .. } => {
             let of_state = program.buffers[src.buffer].time.is_none() && *rows == program.shard_batch;
