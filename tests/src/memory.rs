@@ -126,18 +126,34 @@ fn prediction() -> Result<(), String> {
         }
     }
     let folder = Folder::new()?;
-    let file = |name: &str, extra: &str| folder.file(name, images(extra));
-    let plain = said(&[&file("plain.snn", "")?], None)?;
-    let changed = predicted(&[&file("changed.snn", "augment flip")?], None)?;
+    let file = |name: &str, data: &str, extra: &str| folder.file(name, images(data, extra));
+    let noise = "std.data.noise(samples = 2560, inputs = 4096, classes = 10)";
+    let plain = said(&[&file("plain.snn", noise, "")?], None)?;
+    let changed = predicted(&[&file("changed.snn", noise, "augment flip")?], None)?;
     let batch = 2048.0 * 64.0 * 64.0 * 4e-6;
     ensure((changed - plain - batch).abs() < 0.11, || {
         format!("{changed} MB predicted with changed images, {plain} MB without")
-    })
+    })?;
+    // While they are read: 8 bytes of the file and 4 of what stays for each number.
+    folder.file("x.npy", npy("<f8", "800, 4096", &[0; 800 * 4096 * 8]))?;
+    folder.file("y.npy", npy("|u1", "800", &[9; 800]))?;
+    let source = "std.data.npy(x = \"x.npy\", y = \"y.npy\")";
+    let read = predicted(&[&file("read.snn", source, "")?], None)?;
+    let most = 800.0 * 4096.0 * 12e-6 + 12.0;
+    ensure((read - most).abs() < 0.2, || format!("{read} MB predicted, {most} MB while data are read"))
 }
 
-/// A training on large images; `extra` is a setting.
+/// A file of NumPy.
 #[cfg(target_os = "linux")]
-fn images(extra: &str) -> String {
+fn npy(descr: &str, shape: &str, elements: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape},), }}\n");
+    let start = [&b"\x93NUMPY\x01\x00"[..], &(header.len() as u16).to_le_bytes()].concat();
+    [&start, header.as_bytes(), elements].concat()
+}
+
+/// A training on large images of a source; `extra` is a setting.
+#[cfg(target_os = "linux")]
+fn images(data: &str, extra: &str) -> String {
     format!(
         "model Images {{
             input x: [1, 64, 64]
@@ -147,8 +163,8 @@ fn images(extra: &str) -> String {
             p -> y : dense
             output y.v
         }}
-        data noise = std.data.noise(samples = 2560, inputs = 4096, classes = 10)
-        train Images on noise {{ steps 2   batch 2048   epochs 1   {extra} }}"
+        data images = {data}
+        train Images on images {{ steps 2   batch 2048   epochs 1   {extra} }}"
     )
 }
 

@@ -1,12 +1,12 @@
 //! What a job will need of memory: the process, data, weights, tapes; and the bound of `--memory`. Measures nothing, so that what is
 //! decided by it depends on neither the machine nor the moment.
 
-use super::{Runner, Split};
+use super::Runner;
 use crate::load::Failure;
 use snn_compiler::hir::Job;
 use snn_compiler::net::Net;
 use snn_compiler::pipeline::{self, DataFacts, Purpose};
-use snn_runtime::data::{Dataset, Target};
+use snn_runtime::data::Split;
 use snn_runtime::program::{CARRIED, MemoryPlan};
 use std::sync::Arc;
 
@@ -28,17 +28,19 @@ pub struct Needs {
     pub tapes: usize,
     /// What kernels hold for each thread.
     pub kernels: usize,
+    /// What was held beside the process while data were read; it is given back before anything else is needed.
+    pub reading: usize,
 }
 
 impl Needs {
-    /// The sum.
+    /// The peak: the sum, or what reading took.
     pub fn total(&self) -> usize {
-        let Needs { process, data, weights, shared, tapes, kernels } = *self;
-        process + data + weights + shared + tapes + kernels
+        let Needs { process, data, weights, shared, tapes, kernels, reading } = *self;
+        process + (data + weights + shared + tapes + kernels).max(reading)
     }
 
-    /// Of a process that runs a program on `data` bytes of data.
-    pub fn new(plan: &MemoryPlan, data: usize, trains: bool, threads: usize) -> Needs {
+    /// Of a process that runs a program on data of so many bytes, and as many while it reads them ([`Runner::data_bytes`]).
+    pub fn new(plan: &MemoryPlan, [data, reading]: [usize; 2], trains: bool, threads: usize) -> Needs {
         let (param, slot) = (4 * plan.param_floats, 4 * plan.slot_floats);
         Needs {
             process: PROCESS,
@@ -47,6 +49,7 @@ impl Needs {
             shared: 4 * plan.shared_floats,
             tapes: plan.tape_bytes(threads) + carried_bytes(plan),
             kernels: plan.kernel_bytes * plan.locals(threads),
+            reading,
         }
     }
 
@@ -55,7 +58,7 @@ impl Needs {
         let mb = |bytes: usize| bytes as f64 / 1e6;
         format!(
             "{:.1} MB (the process itself {:.1}, data {:.1}, weights and their copies {:.1}, shared {:.1}, tapes {:.1}: {} shards of \
-             {:.2}, {} threads of {:.2}; kernels {:.1})",
+             {:.2}, {} threads of {:.2}; kernels {:.1}; while data are read {:.1})",
             mb(self.total()),
             mb(self.process),
             mb(self.data),
@@ -67,6 +70,7 @@ impl Needs {
             plan.locals(threads),
             mb(4 * plan.local_floats),
             mb(self.kernels),
+            mb(self.process + self.reading),
         )
     }
 }
@@ -75,19 +79,6 @@ impl Needs {
 fn carried_bytes(plan: &MemoryPlan) -> usize {
     let states = plan.buffers.iter().filter(|info| info.time.is_none() && info.name.starts_with(CARRIED));
     states.map(|info| 4 * info.width() * plan.batch()).sum()
-}
-
-/// Bytes of both parts of a data set.
-pub fn data_bytes(split: &Split) -> usize {
-    let of = |data: &Dataset| {
-        4 * (data.x.len()
-            + match &data.target {
-                Target::Classes { labels, .. } => labels.len(),
-                Target::Values { y, .. } => y.len(),
-                Target::None => 0,
-            })
-    };
-    of(&split.train) + of(&split.test)
 }
 
 impl Runner<'_> {
@@ -122,11 +113,14 @@ impl Runner<'_> {
         }
     }
 
-    /// All data sets that were read, and the samples of a batch that the job changes: those are a copy.
-    pub fn data_bytes(&self, job: &Job, batch: usize) -> usize {
+    /// Bytes of all data sets that were read, and of the samples of a batch that the job changes: those are a copy. And what
+    /// was held while they were read, one after another.
+    pub fn data_bytes(&self, job: &Job, batch: usize) -> [usize; 2] {
         let augments = job.train.as_ref().is_some_and(|settings| !settings.augment.is_empty());
         let changed = if augments { self.data_of(job).map_or(0, |split| split.train.kept_len()) } else { 0 };
-        self.data.values().map(|split| data_bytes(split)).sum::<usize>() + 4 * batch * changed
+        let held: usize = self.data.values().map(|split| split.bytes()).sum();
+        let reading = self.data.values().map(|split| held - split.bytes() + split.reading).max();
+        [held + 4 * batch * changed, reading.unwrap_or(0)]
     }
 
     /// The data of a job, if they were read.

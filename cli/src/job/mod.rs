@@ -17,7 +17,7 @@ use snn_compiler::diag::Code;
 use snn_compiler::hir::constant::ConstEnv;
 use snn_compiler::hir::{self, Job, JobKind, Model, Part};
 use snn_compiler::pipeline::{self, DataFacts, Options, Purpose, Staged};
-use snn_runtime::data::source::{self, ArgValue};
+use snn_runtime::data::source::{self, ArgValue, Split};
 use snn_runtime::data::{Dataset, Target};
 use snn_runtime::engine::{Engine, Weights};
 use snn_runtime::pool::Pool;
@@ -28,14 +28,6 @@ use std::sync::atomic::AtomicBool;
 
 /// Set by Ctrl-C.
 pub static STOP: AtomicBool = AtomicBool::new(false);
-
-/// Both parts of a data set.
-pub struct Split {
-    /// The part that trains.
-    pub train: Dataset,
-    /// The rest.
-    pub test: Dataset,
-}
 
 /// E0903 if a part of a data set that is to be run has no samples.
 fn not_empty(data: Option<&Dataset>) -> Result<(), Failure> {
@@ -191,11 +183,11 @@ impl<'a> Runner<'a> {
                 None => args.push((name.to_string(), value)),
             }
         }
-        let (mut train, mut test) = source::load(&data.source, &args, &self.loaded.base, stream)?;
+        let mut split = source::load(&data.source, &args, &self.loaded.base, stream)?;
         // A program that is made for one part runs on the other too.
-        let spikes = train.spikes && test.spikes;
-        (train.spikes, test.spikes) = (spikes, spikes);
-        Ok(Split { train, test })
+        let spikes = split.train.spikes && split.test.spikes;
+        (split.train.spikes, split.test.spikes) = (spikes, spikes);
+        Ok(split)
     }
 
     /// Whether inputs and outputs of the model have the sizes of the data.

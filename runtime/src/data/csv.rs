@@ -1,7 +1,9 @@
 //! Tables of text: one sample a line, one column of which is the label. Commas, semicolons or tabs; quotes; a header or none.
 
 use std::collections::BTreeSet;
+use std::iter::Peekable;
 use std::path::Path;
+use std::str::Chars;
 
 use super::{Dataset, MAX_CLASSES, Target, classes};
 use crate::error::{Result, RuntimeError};
@@ -14,9 +16,10 @@ struct Cell {
     column: usize,
 }
 
-/// Reads a file.
-pub fn read(path: &Path, label: &str) -> Result<Dataset> {
-    parse(&files::read(path)?, label, &path.display().to_string())
+/// Reads a file; gives its bytes, too.
+pub fn read(path: &Path, label: &str) -> Result<(Dataset, usize)> {
+    let text = files::read(path)?;
+    Ok((parse(&text, label, &path.display().to_string())?, text.len()))
 }
 
 /// Reads bytes; `place` names them in errors. `label` is the name of a column of the header, or a number from 0.
@@ -28,26 +31,25 @@ pub fn parse(bytes: &[u8], label: &str, place: &str) -> Result<Dataset> {
     let text = std::str::from_utf8(bytes).map_err(|e| {
         RuntimeError::new("E0902", "the text is not UTF-8").at(format!("{place}, byte {}", e.valid_up_to()))
     })?;
-    let rows = rows(text.strip_prefix('\u{feff}').unwrap_or(text), place)?;
-    let Some(first) = rows.first() else {
+    let mut rows = Rows::new(text.strip_prefix('\u{feff}').unwrap_or(text), place);
+    let Some(first) = rows.next().transpose()? else {
         return Err(RuntimeError::new("E0902", "the table is empty").at(place));
     };
     let named = first.iter().position(|cell| cell.text == label);
     let numbered = label.parse::<usize>().ok().filter(|&i| i < first.len());
-    let header = named.is_some() && (numbered.is_none() || is_header(first, named));
+    let header = named.is_some() && (numbered.is_none() || is_header(&first, named));
     let Some(label_idx) = (if header { named } else { numbered }) else {
         let names = Vec::from_iter(first.iter().map(|cell| cell.text.as_str())).join(", ");
         return Err(RuntimeError::new("E0910", format!("there is no column `{label}`")).at(place).help(
             format!("a name of the first line or a number from 0 to {}; it holds: {names}", first.len() - 1),
         ));
     };
-    let header = header || is_header(first, Some(label_idx));
-    let data = &rows[usize::from(header)..];
-    let width = first.len() - 1;
-    let mut x = Vec::with_capacity(data.len() * width);
-    for row in data {
-        if row.len() != first.len() {
-            let (cell, message) = (&row[0], format!("expected {} fields, found {}", first.len(), row.len()));
+    let header = header || is_header(&first, Some(label_idx));
+    let (fields, mut x, mut labels) = (first.len(), Vec::new(), Vec::new());
+    for row in (!header).then_some(Ok(first)).into_iter().chain(rows) {
+        let mut row = row?;
+        if row.len() != fields {
+            let (cell, message) = (&row[0], format!("expected {fields} fields, found {}", row.len()));
             return Err(
                 RuntimeError::new("E0902", message).at(format!("{place}:{}:{}", cell.line, cell.column))
             );
@@ -64,9 +66,10 @@ pub fn parse(bytes: &[u8], label: &str, place: &str) -> Result<Dataset> {
             }
             x.push(value);
         }
+        labels.push(row.swap_remove(label_idx));
     }
-    let target = target(&Vec::from_iter(data.iter().map(|row| &row[label_idx])), place)?;
-    Dataset::new(place, x, data.len(), vec![width], target)
+    let samples = labels.len();
+    Dataset::new(place, x, samples, vec![fields - 1], target(&labels, place)?)
 }
 
 /// Whether a field other than the label is not a number.
@@ -74,7 +77,7 @@ fn is_header(row: &[Cell], label: Option<usize>) -> bool {
     row.iter().enumerate().any(|(i, cell)| Some(i) != label && cell.text.parse::<f32>().is_err())
 }
 
-fn target(cells: &[&Cell], place: &str) -> Result<Target> {
+fn target(cells: &[Cell], place: &str) -> Result<Target> {
     if let Some(cell) = cells.iter().find(|cell| cell.text.is_empty()) {
         return Err(RuntimeError::new("E0909", "the label is missing")
             .at(format!("{place}:{}:{}", cell.line, cell.column)));
@@ -102,32 +105,46 @@ fn target(cells: &[&Cell], place: &str) -> Result<Target> {
             RuntimeError::new("E0909", format!("{} different labels are too many", names.len())).at(place)
         );
     }
-    let number = |cell: &&Cell| names.binary_search(&cell.text.as_str()).unwrap_or(0) as u32;
+    let number = |cell: &Cell| names.binary_search(&cell.text.as_str()).unwrap_or(0) as u32;
     let labels = cells.iter().map(number).collect();
     Ok(Target::Classes { labels, n: names.len(), names: Some(names.into_iter().map(String::from).collect()) })
 }
 
-/// The fields of all lines that are not blank. Quoted fields may hold separators, line ends and doubled quotes.
-fn rows(text: &str, place: &str) -> Result<Vec<Vec<Cell>>> {
-    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("");
-    let separator = [',', ';', '\t'].into_iter().find(|&c| first.contains(c)).unwrap_or(',');
-    let (mut rows, mut row) = (Vec::new(), Vec::new());
-    let mut chars = text.chars().peekable();
-    let (mut line, mut column) = (1, 1);
-    loop {
-        let mut cell = Cell { text: String::new(), line, column };
+/// The fields of all lines that are not blank, line after line. Quoted fields may hold separators, line ends and doubled quotes.
+struct Rows<'a> {
+    chars: Peekable<Chars<'a>>,
+    separator: char,
+    line: usize,
+    column: usize,
+    place: &'a str,
+}
+
+impl<'a> Rows<'a> {
+    fn new(text: &'a str, place: &'a str) -> Rows<'a> {
+        let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("");
+        let separator = [',', ';', '\t'].into_iter().find(|&c| first.contains(c)).unwrap_or(',');
+        Rows { chars: text.chars().peekable(), separator, line: 1, column: 1, place }
+    }
+
+    fn error(&self, line: usize, column: usize, message: String) -> RuntimeError {
+        RuntimeError::new("E0902", message).at(format!("{}:{line}:{column}", self.place))
+    }
+
+    /// A field, whether it was quoted, and what ended it: none at the end of the text.
+    fn cell(&mut self) -> Result<(Cell, bool, Option<char>)> {
+        let mut cell = Cell { text: String::new(), line: self.line, column: self.column };
         let mut quoted = false;
         let mut was_quoted = false;
         let end = loop {
-            let Some(c) = chars.next() else { break None };
-            column += 1;
+            let Some(c) = self.chars.next() else { break None };
+            self.column += 1;
             if c == '\n' {
-                (line, column) = (line + 1, 1);
+                (self.line, self.column) = (self.line + 1, 1);
             }
             match c {
-                '"' if quoted && chars.peek() == Some(&'"') => {
-                    chars.next();
-                    column += 1;
+                '"' if quoted && self.chars.peek() == Some(&'"') => {
+                    self.chars.next();
+                    self.column += 1;
                     cell.text.push('"');
                 }
                 '"' if quoted => quoted = false,
@@ -137,35 +154,42 @@ fn rows(text: &str, place: &str) -> Result<Vec<Vec<Cell>>> {
                 }
                 _ if quoted => cell.text.push(c),
                 '\n' => break Some(c),
-                _ if c == separator => break Some(c),
+                _ if c == self.separator => break Some(c),
                 _ if was_quoted && !c.is_whitespace() => {
                     let message =
                         format!("expected a separator after the quoted field, found `{}`", c.escape_debug());
-                    return Err(
-                        RuntimeError::new("E0902", message).at(format!("{place}:{line}:{}", column - 1))
-                    );
+                    return Err(self.error(self.line, self.column - 1, message));
                 }
                 _ if was_quoted => {}
                 _ => cell.text.push(c),
             }
         };
         if quoted {
-            let place = format!("{place}:{}:{}", cell.line, cell.column);
-            return Err(RuntimeError::new("E0902", "the quoted field does not end").at(place));
+            return Err(self.error(cell.line, cell.column, "the quoted field does not end".into()));
         }
         if !was_quoted {
             cell.text = cell.text.trim().to_string();
         }
-        let blank = row.is_empty() && cell.text.is_empty() && !was_quoted && end != Some(separator);
-        if !blank {
-            row.push(cell);
-        }
-        if end != Some(separator) {
-            if !row.is_empty() {
-                rows.push(std::mem::take(&mut row));
+        Ok((cell, was_quoted, end))
+    }
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Result<Vec<Cell>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut row = Vec::new();
+        loop {
+            let (cell, was_quoted, end) = match self.cell() {
+                Ok(found) => found,
+                Err(error) => return Some(Err(error)),
+            };
+            let has_next = end == Some(self.separator);
+            if !row.is_empty() || !cell.text.is_empty() || was_quoted || has_next {
+                row.push(cell);
             }
-            if end.is_none() {
-                return Ok(rows);
+            if !has_next && (end.is_none() || !row.is_empty()) {
+                return (!row.is_empty()).then_some(Ok(row));
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::error::{Result, RuntimeError};
 use crate::kernels::bits::{self, words};
 use crate::rng;
 
-pub use source::{ArgValue, load};
+pub use source::{ArgValue, Split, load};
 
 /// More classes than this are taken for a mistake: a one-hot target of this width is already 256 KiB a sample.
 pub const MAX_CLASSES: u32 = 65_536;
@@ -201,34 +201,47 @@ impl Dataset {
         }
     }
 
-    /// The samples of these numbers, in this order. The number of classes stays.
-    pub fn subset(&self, indices: &[u32]) -> Dataset {
-        let mut x = Vec::with_capacity(indices.len() * self.raw_sample(0).len());
-        for &i in indices {
-            x.extend_from_slice(self.raw_sample(i as usize));
-        }
-        let target = match &self.target {
-            Target::Classes { labels, n, names } => Target::Classes {
-                labels: indices.iter().map(|&i| labels[i as usize]).collect(),
-                n: *n,
-                names: names.clone(),
-            },
-            Target::Values { y, width } => Target::Values {
-                y: indices.iter().flat_map(|&i| &y[i as usize * width..][..*width]).copied().collect(),
-                width: *width,
-            },
-            Target::None => Target::None,
-        };
-        let (name, shape) = (self.name.clone(), self.shape.clone());
-        let (steps, spikes, bits) = (self.steps, self.spikes, self.bits);
-        Dataset { name, x, samples: indices.len(), steps, shape, target, spikes, bits }
-    }
-
-    /// Splits at random by `seed` into `share` of the samples, rounded, and the rest.
-    pub fn split(&self, share: f64, seed: u64) -> (Dataset, Dataset) {
+    /// Splits at random by `seed` into `share` of the samples, rounded, and the rest. The number of classes stays. Samples change places where
+    /// they lie, so that only the rest is there twice for a moment.
+    pub fn split(mut self, share: f64, seed: u64) -> (Dataset, Dataset) {
         let order = rng::permutation(self.samples, rng::key(seed, SPLIT, 0));
         let n = ((self.samples as f64 * share).round() as usize).min(self.samples);
-        (self.subset(&order[..n]), self.subset(&order[n..]))
+        let stride = self.kept_len();
+        permute(&mut self.x, stride, &order);
+        let x = split_off(&mut self.x, n * stride);
+        let target = match &mut self.target {
+            Target::Classes { labels, n: classes, names } => {
+                permute(labels, 1, &order);
+                Target::Classes { labels: split_off(labels, n), n: *classes, names: names.clone() }
+            }
+            Target::Values { y, width } => {
+                permute(y, *width, &order);
+                Target::Values { y: split_off(y, n * *width), width: *width }
+            }
+            Target::None => Target::None,
+        };
+        let (name, shape, samples) = (self.name.clone(), self.shape.clone(), self.samples - n);
+        let rest = Dataset {
+            name,
+            x,
+            samples,
+            steps: self.steps,
+            shape,
+            target,
+            spikes: self.spikes,
+            bits: self.bits,
+        };
+        (Dataset { samples: n, ..self }, rest)
+    }
+
+    /// Bytes of inputs and targets.
+    pub fn bytes(&self) -> usize {
+        let targets = match &self.target {
+            Target::Classes { labels, .. } => labels.len(),
+            Target::Values { y, .. } => y.len(),
+            Target::None => 0,
+        };
+        4 * (self.x.len() + targets)
     }
 
     /// E0904 if an input or a target is NaN or infinite; says which.
@@ -250,6 +263,36 @@ impl Dataset {
             _ => Ok(()),
         }
     }
+}
+
+/// Puts row `order[i]` of `width` values into place `i`, along the cycles of the permutation.
+fn permute<T: Copy>(values: &mut [T], width: usize, order: &[u32]) {
+    let mut done = vec![false; order.len()];
+    let mut first_row = Vec::with_capacity(width);
+    for first in 0..order.len() {
+        if done[first] {
+            continue;
+        }
+        first_row.clear();
+        first_row.extend_from_slice(&values[first * width..][..width]);
+        let mut to = first;
+        loop {
+            done[to] = true;
+            let from = order[to] as usize;
+            if from == first {
+                break values[to * width..][..width].copy_from_slice(&first_row);
+            }
+            values.copy_within(from * width..(from + 1) * width, to * width);
+            to = from;
+        }
+    }
+}
+
+/// What begins at `at`, with neither part holding more memory than it needs.
+fn split_off<T>(values: &mut Vec<T>, at: usize) -> Vec<T> {
+    let rest = values.split_off(at);
+    values.shrink_to_fit();
+    rest
 }
 
 /// Integer labels as classes 0 … max. E0909 if a label is negative or beyond [`MAX_CLASSES`].
@@ -329,13 +372,12 @@ mod tests {
     #[test]
     fn targets_are_one_hot_or_values() {
         let mut out = vec![7.0];
-        let three = small().subset(&[3]);
-        three.write_target(0, &mut out);
+        small().write_target(3, &mut out);
         assert_eq!((out.len(), out[0], out[4], out[1..].iter().sum()), (11, 7.0, 1.0, 1.0));
         let target = Target::Values { y: vec![1.0, 2.0, 3.0, 4.0], width: 2 };
         let values = Dataset::new("v", vec![0.0; 2], 2, vec![1], target).unwrap();
         out.clear();
-        values.subset(&[1]).write_target(0, &mut out);
+        values.write_target(1, &mut out);
         assert_eq!((out, values.target_width()), (vec![3.0, 4.0], 2));
     }
 
@@ -357,7 +399,9 @@ mod tests {
         let x = [0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0];
         let data = Dataset::new("d", x.to_vec(), 2, vec![3, 2], Target::None).unwrap().streamed().unwrap();
         let packed = data.clone().packed();
-        assert!(packed.bits && packed.subset(&[1]).sample(0)[..] == x[6..] && packed.sample(0)[..] == x[..6]);
+        let (first, second) = packed.clone().split(0.5, 0);
+        let samples = [first.sample(0), second.sample(0)];
+        assert!(packed.bits && [&x[..6], &x[6..]].iter().all(|of| samples.iter().any(|s| s[..] == **of)));
         assert_eq!((data.steps, data.width(), data.sample(1).len()), (Some(3), 2, 6));
         assert_eq!(small().streamed().unwrap_err().code, "E0903");
     }

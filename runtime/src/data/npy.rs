@@ -91,6 +91,11 @@ pub fn parse(mut bytes: Vec<u8>, place: &str) -> Result<Npy> {
 }
 
 impl Npy {
+    /// Bytes of the elements, as the file has them.
+    pub fn bytes(&self) -> usize {
+        self.data.len()
+    }
+
     /// Whether the elements are integers or booleans.
     pub fn is_integer(&self) -> bool {
         self.kind != b'f'

@@ -52,6 +52,11 @@ impl Npz {
         }
     }
 
+    /// Bytes of the archive.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The names of the arrays in the order of the archive.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|entry| entry.name.strip_suffix(".npy").unwrap_or(&entry.name))

@@ -24,17 +24,30 @@ const SOURCES: &[(&str, &[&str], &[&str])] = &[
     ("noise", &["inputs", "samples"], &["classes", "steps", "rate", "scale", "split", "seed"]),
 ];
 
+/// Both parts of a data set.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Split {
+    /// The part that trains.
+    pub train: Dataset,
+    /// The rest.
+    pub test: Dataset,
+    /// Bytes that were held at most while it was read: files with what was made of them.
+    pub reading: usize,
+}
+
+impl Split {
+    /// Bytes of inputs and targets of both parts.
+    pub fn bytes(&self) -> usize {
+        self.train.bytes() + self.test.bytes()
+    }
+}
+
 /// Reads the data of `std.data.<source>(args)` and splits them into those that train and those that test.
 ///
 /// Files are relative to `base_dir`. `split` is the share that trains (0.8), chosen by `seed` (0); `scale` divides the
 /// inputs (255 for `idx`, 1 otherwise). With `stream` the first axis of samples is the steps, and spikes are kept as bits
 /// ([`Dataset::streamed`], [`Dataset::packed`]). E0910 if an argument is missing, unknown or wrong.
-pub fn load(
-    source: &str,
-    args: &[(String, ArgValue)],
-    base_dir: &Path,
-    stream: bool,
-) -> Result<(Dataset, Dataset)> {
+pub fn load(source: &str, args: &[(String, ArgValue)], base_dir: &Path, stream: bool) -> Result<Split> {
     let name = source.strip_prefix("std.data.").unwrap_or(source);
     let Some(&(source, needed, allowed)) = SOURCES.iter().find(|(source, ..)| *source == name) else {
         let names = Vec::from_iter(SOURCES.iter().map(|(source, ..)| *source)).join(", ");
@@ -55,8 +68,8 @@ pub fn load(
     if scale == 0.0 {
         return Err(args.wrong("`scale` is 0".into()).help("inputs are divided by it"));
     }
-    let mut dataset = match source {
-        "digits" => digits::load()?,
+    let (mut dataset, files) = match source {
+        "digits" => (digits::load()?, 0),
         "idx" => load_idx(&args.path("images")?, &args.path("labels")?)?,
         "npy" => {
             let x = args.path("x")?;
@@ -66,15 +79,15 @@ pub fn load(
         "npz" => {
             let file = args.path("file")?;
             let npz = npz::Npz::read(&file)?;
-            from_arrays(
-                &file.display().to_string(),
-                &npz.array(args.text("x")?)?,
-                args.get("y").map(|_| npz.array(args.text("y")?)).transpose()?.as_ref(),
-            )?
+            let y = args.get("y").map(|_| npz.array(args.text("y")?)).transpose()?;
+            let (dataset, arrays) =
+                from_arrays(&file.display().to_string(), &npz.array(args.text("x")?)?, y.as_ref())?;
+            (dataset, arrays + npz.bytes())
         }
-        "noise" => args.noise(seed as u64, stream && scale == 1.0)?,
+        "noise" => (args.noise(seed as u64, stream && scale == 1.0)?, 0),
         _ => csv::read(&args.path("file")?, &args.column("label")?)?,
     };
+    let made = dataset.bytes();
     if scale != 1.0 {
         for value in &mut dataset.x {
             *value = (f64::from(*value) / scale) as f32;
@@ -82,13 +95,17 @@ pub fn load(
         dataset.check_finite()?;
     }
     if stream {
-        // Before they are split: then two copies are of bits.
+        // Before they are split: then it is bits that change places.
         dataset = dataset.streamed()?.packed();
     }
-    Ok(dataset.split(split, seed as u64))
+    let packed = if dataset.bits { 4 * dataset.x.len() } else { 0 };
+    let (train, test) = dataset.split(split, seed as u64);
+    let moved = train.bytes() + 2 * test.bytes();
+    Ok(Split { train, test, reading: (made + files.max(packed)).max(moved) })
 }
 
-fn load_idx(images: &Path, labels: &Path) -> Result<Dataset> {
+/// The data set, and the bytes of files that were held beside it.
+fn load_idx(images: &Path, labels: &Path) -> Result<(Dataset, usize)> {
     let (x, y) = (idx::read(images)?, idx::read(labels)?);
     if y.shape.len() != 1 {
         let message = format!("labels need the shape [samples], found {:?}", y.shape);
@@ -104,22 +121,24 @@ fn load_idx(images: &Path, labels: &Path) -> Result<Dataset> {
     }
     let target = classes(y.data.iter().map(|&label| i64::from(label)), &labels.display().to_string())?;
     let data = x.data.iter().map(|&byte| f32::from(byte)).collect();
-    Dataset::new(&images.display().to_string(), data, x.shape[0], sample_shape(&x.shape[1..]), target)
+    let shape = sample_shape(&x.shape[1..]);
+    let dataset = Dataset::new(&images.display().to_string(), data, x.shape[0], shape, target)?;
+    Ok((dataset, x.data.len() + y.data.len()))
 }
 
-fn from_arrays(place: &str, x: &npy::Npy, y: Option<&npy::Npy>) -> Result<Dataset> {
+/// The data set, and the bytes of the arrays.
+fn from_arrays(place: &str, x: &npy::Npy, y: Option<&npy::Npy>) -> Result<(Dataset, usize)> {
     let Some((&samples, shape)) = x.shape.split_first() else {
         return Err(RuntimeError::new("E0903", "`x` is a single number, not samples").at(place));
     };
-    let Some(y) = y else {
-        return Dataset::new(place, x.floats(), samples, sample_shape(shape), Target::None);
-    };
-    let found = y.shape.first().copied().unwrap_or(0);
+    let found = y.map_or(samples, |y| y.shape.first().copied().unwrap_or(0));
     if samples != found {
         let message = format!("`x` has {samples} samples but `y` has {found}");
         return Err(RuntimeError::new("E0903", message).at(place).help("both need the same first axis"));
     }
-    Dataset::new(place, x.floats(), samples, sample_shape(shape), y.target()?)
+    let target = y.map_or(Ok(Target::None), npy::Npy::target)?;
+    let dataset = Dataset::new(place, x.floats(), samples, sample_shape(shape), target)?;
+    Ok((dataset, x.bytes() + y.map_or(0, npy::Npy::bytes)))
 }
 
 /// One number for each sample is a shape of [1], not of [].
@@ -239,11 +258,11 @@ mod tests {
 
     #[test]
     fn digits_split_as_asked() {
-        let (train, test) = load("std.data.digits", &[], Path::new(""), false).unwrap();
+        let Split { train, test, .. } = load("std.data.digits", &[], Path::new(""), false).unwrap();
         assert_eq!((train.samples, test.samples, train.target_width()), (1438, 359, 10));
-        let (other, _) =
-            load("digits", &args(&[("split", "0.5"), ("seed", "1")]), Path::new(""), false).unwrap();
-        assert_eq!(other.samples, 899);
+        let args = args(&[("split", "0.5"), ("seed", "1")]);
+        let other = load("digits", &args, Path::new(""), false).unwrap();
+        assert_eq!(other.train.samples, 899);
     }
 
     #[test]
@@ -254,7 +273,7 @@ mod tests {
         fs::write(folder.join("short"), [0, 0, 8, 1, 0, 0, 0, 1, 0]).unwrap();
         let sorted = |source, list: &[_]| {
             let (mut x, n) = load(source, &args(list), &folder, false)
-                .map(|(train, _)| (train.x.clone(), train.target_width()))?;
+                .map(|both| (both.train.x.clone(), both.train.target_width()))?;
             x.sort_by(f32::total_cmp);
             Ok::<_, RuntimeError>((x, n))
         };
@@ -272,9 +291,10 @@ mod tests {
         fs::write(folder.join("y.npy"), npy::tests::file("<f4", "False", "(2, 3)", &[0; 24])).unwrap();
         assert_eq!(sorted("npy", &[("x", "x.npy"), ("y", "y.npy"), all]).unwrap(), (vec![7.0, 9.0], 3));
         fs::write(folder.join("t.csv"), "a,l\n1,x\n2,y\n").unwrap();
-        let (train, _) =
-            load("csv", &args(&[("file", "t.csv"), ("label", "1"), all]), &folder, false).unwrap();
-        assert!(matches!(train.target, Target::Classes { n: 2, names: Some(_), .. }));
+        let both = load("csv", &args(&[("file", "t.csv"), ("label", "1"), all]), &folder, false).unwrap();
+        // The text beside two numbers and two labels.
+        assert_eq!(both.reading, 12 + 16);
+        assert!(matches!(both.train.target, Target::Classes { n: 2, names: Some(_), .. }));
         fs::remove_dir_all(folder).unwrap();
     }
 

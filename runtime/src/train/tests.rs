@@ -18,7 +18,9 @@ use crate::pool::Pool;
 use crate::program::Program;
 
 fn digits() -> (Dataset, Dataset) {
-    source::load("digits", &[("split".into(), ArgValue::Num(0.8))], Path::new(""), false).unwrap()
+    let split = [("split".into(), ArgValue::Num(0.8))];
+    let both = source::load("digits", &split, Path::new(""), false).unwrap();
+    (both.train, both.test)
 }
 
 fn settings(epochs: usize) -> Settings {
