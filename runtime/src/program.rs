@@ -55,9 +55,14 @@ impl BufferInfo {
         if self.spikes { 2 * words(self.width()) } else { self.width() }
     }
 
+    /// Number of rows: its steps and samples.
+    pub fn rows(&self, shard_batch: usize) -> usize {
+        self.time.unwrap_or(1) * if self.batch { shard_batch } else { 1 }
+    }
+
     /// Number of f32.
     pub fn len(&self, shard_batch: usize) -> usize {
-        self.time.unwrap_or(1) * if self.batch { shard_batch } else { 1 } * self.row_floats()
+        self.rows(shard_batch) * self.row_floats()
     }
 }
 

@@ -11,7 +11,7 @@ use std::mem::offset_of;
 
 /// Elements below which a call costs more than it saves.
 const MIN_ELEMENTS: usize = 32;
-/// Steps further on memory is asked for.
+/// Turns further on memory is asked for.
 const AHEAD: i64 = 2;
 /// Bytes of the frame that all kernels of a function share; a kernel that needs more has its own.
 const FRAME: usize = 256;
@@ -47,11 +47,11 @@ impl Builder {
 impl Frame<'_> {
     /// Does a nest (or a row of one) in wide vectors, if this machine has them and the nest can be done so; gives whether it did.
     pub fn in_wide_vectors(&mut self, rows: usize, width: usize, body: Body) -> bool {
-        self.in_loops(&[(rows, &|a| 4 * a.row as i64)], width, body)
+        self.in_loops(&[(rows, &|a| 4 * a.row as i64)], None, width, body)
     }
 
-    /// A body in wide vectors on columns in some loops, the innermost first.
-    pub fn in_loops(&mut self, loops: &[Loop], width: usize, body: Body) -> bool {
+    /// A body in wide vectors on columns in some loops, the innermost first; `ahead`: the loop of whose next turns memory is asked for.
+    pub fn in_loops(&mut self, loops: &[Loop], ahead: Option<usize>, width: usize, body: Body) -> bool {
         let elements = loops.iter().map(|turns| turns.0).product::<usize>() * width;
         let Some(vectors) = self.vectors.filter(|_| elements >= MIN_ELEMENTS) else { return false };
         let mut builder = Builder::default();
@@ -68,9 +68,8 @@ impl Frame<'_> {
         if builder.kernel.loops.iter().any(is_far) {
             return false;
         }
-        // The third loop are panels: their steps lie one behind the other, but not always in the order of their addresses.
-        let ahead = |at: usize| loops.get(2).map_or(0, |_| AHEAD * builder.kernel.loops[1].strides[at]);
-        builder.kernel.ahead = (0..builder.of.len()).map(ahead).collect();
+        let bytes = |at: usize| ahead.map_or(0, |turns| AHEAD * builder.kernel.loops[turns].strides[at]);
+        builder.kernel.ahead = (0..builder.of.len()).map(bytes).collect();
         let Some(code) = builder.kernel.assemble(vectors) else { return false };
         let frame = self.frame_of_kernel(builder.kernel.frame_bytes());
         for (at, (_, start)) in builder.of.iter().enumerate() {

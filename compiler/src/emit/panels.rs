@@ -2,9 +2,10 @@
 //! else finds its way by strides: see [`snn_runtime::kernels::panels`].
 
 use super::function::Frame;
+use super::kernel::Loop;
 use super::nest::{Body, Role};
 use crate::loops::{Access, Instr, Program, Stmt};
-use crate::schedule::panels;
+use crate::schedule::panels::Domain;
 use cranelift_codegen::ir::Value;
 use snn_runtime::kernels::panels::PANEL;
 
@@ -28,49 +29,47 @@ impl Frame<'_> {
         true
     }
 
-    /// A loop of one nest with all its turns as one kernel, if it can be one.
+    /// A nest, or a time loop of one, with all panels as one kernel, if it can be one.
     fn in_one_kernel(&mut self, panels: usize, part: &Stmt) -> bool {
-        let (nest, count, reverse) = match part {
-            Stmt::Steps { reverse, body } if body.len() == 1 => (&body[0], self.loops.steps, *reverse),
-            nest => (nest, 1, false),
+        let (nest, steps) = match part {
+            Stmt::Steps { reverse, body } if body.len() == 1 => (&body[0], Some(*reverse)),
+            nest => (nest, None),
         };
         let Stmt::Nest { rows, width, body } = nest else { return false };
         if body.contains(&Instr::StepIndex) {
             return false;
         }
-        let is_loop = matches!(part, Stmt::Steps { .. });
-        let outer = self.step;
-        if is_loop {
-            self.step = Some(self.int(if reverse { count as i64 - 1 } else { 0 }));
+        let count = self.loops.steps;
+        let roles = self.roles_of_first(body, steps.map(|reverse| if reverse { count - 1 } else { 0 }));
+        let info = self.loops;
+        let of_row = |a: &Access| 4 * a.row as i64;
+        let of_step = |a: &Access| 4 * a.step as i64 * if steps == Some(true) { -1 } else { 1 };
+        let of_panel = |a: &Access| 4 * panel_floats(info, a) as i64;
+        let loops: [Loop; 3] = [(*rows, &of_row), (count, &of_step), (panels, &of_panel)];
+        let body = Body { instrs: body, roles: &roles };
+        // Steps lie one behind the other, but not always in the order of their addresses.
+        let done = match steps {
+            Some(_) => self.in_loops(&loops, Some(1), *width, body),
+            None => self.in_loops(&[loops[0], loops[2]], None, *width, body),
+        };
+        if done {
+            self.end_lap();
         }
+        done
+    }
+
+    /// Where the accesses of a nest begin: at a step of a time loop, if it is in one, in the first panel.
+    fn roles_of_first(&mut self, body: &[Instr], step: Option<usize>) -> Vec<Role> {
+        let step = step.map(|step| self.int(step as i64));
+        let outer = std::mem::replace(&mut self.step, step);
         self.panel = Some(self.int(0));
         let starts = body.iter().map(|instr| match instr {
             Instr::Load(a) | Instr::Store(a, _) | Instr::Add(a, _) => Role::Do(Some(self.address(a))),
             _ => Role::Do(None),
         });
-        let roles: Vec<Role> = starts.collect();
-        let info = self.loops;
-        let of_row = |a: &Access| 4 * a.row as i64;
-        let of_step = |a: &Access| {
-            if !is_loop {
-                0
-            } else if reverse {
-                -4 * a.step as i64
-            } else {
-                4 * a.step as i64
-            }
-        };
-        let of_panel = |a: &Access| 4 * panel_floats(info, a) as i64;
-        let done = self.in_loops(
-            &[(*rows, &of_row), (count, &of_step), (panels, &of_panel)],
-            *width,
-            Body { instrs: body, roles: &roles },
-        );
+        let roles = starts.collect();
         (self.step, self.panel) = (outer, None);
-        if done {
-            self.end_lap();
-        }
-        done
+        roles
     }
 
     /// Columns of the buffers in panels that a loop touches; none if there are none, or if it is a nest that does not ask where they lie.
@@ -98,11 +97,11 @@ impl Frame<'_> {
                 Stmt::Steps { reverse: *reverse, body: body.iter().map(|stmt| self.of_panel(stmt)).collect() }
             }
             Stmt::Nest { body, .. } => {
-                let (columns, is_flat) = panels::domain(self.loops, stmt).expect("marked: a nest of panels");
-                let one_row = is_flat && self.is_of_panels(body);
+                let domain = Domain::of(self.loops, stmt).expect("marked: a nest of panels");
+                let one_row = domain.is_flat && self.is_of_panels(body);
                 let part = |a: &Access| match one_row {
                     true => Access { row: 0, ..self.part(a) },
-                    false => self.part(&panels::in_rows(self.loops, a, columns, is_flat)),
+                    false => self.part(&domain.in_rows(self.loops, *a)),
                 };
                 let body = body.iter().map(|instr| match instr {
                     Instr::Load(a) => Instr::Load(part(a)),

@@ -43,7 +43,7 @@ impl Program {
     /// Floats from panel to panel of a buffer, or from 32 columns to the next.
     pub fn gap(&self, buffer: usize) -> usize {
         let info = &self.buffers[buffer];
-        if info.panels { info.len(self.shard_batch) / info.width() * PANEL } else { PANEL }
+        if info.panels { info.rows(self.shard_batch) * PANEL } else { PANEL }
     }
 }
 
@@ -121,6 +121,14 @@ pub struct Access {
     pub row: usize,
     /// Floats from column to column: 0 or 1.
     pub col: usize,
+}
+
+impl Access {
+    /// The same elements, of one long row until now, with a row for each `width` columns. Rows of bits are full words.
+    pub fn in_rows(self, width: usize, buffers: &[BufferInfo]) -> Access {
+        let floats = if buffers[self.buffer].spikes { width / 32 } else { width };
+        Access { row: self.col * floats, ..self }
+    }
 }
 
 /// Number of an instruction in its nest: its result.

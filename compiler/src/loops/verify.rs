@@ -9,7 +9,16 @@ use snn_runtime::program::Region;
 
 /// Checks a program.
 pub fn verify(program: &Program) -> Result<(), String> {
-    for buffer in &program.buffers {
+    for phase in &program.phases {
+        stmts(program, &phase.body, Turns { steps: None, segments: None })
+            .map_err(|e| format!("phase {}: {e}", phase.name))?;
+    }
+    let (lives, bound) = (program.lives(), program.bound());
+    for (at, buffer) in program.buffers.iter().enumerate() {
+        // What nobody uses any more lies nowhere.
+        if lives[at].is_none() && !bound[at] {
+            continue;
+        }
         let end = buffer.offset + buffer.len(program.shard_batch);
         let limit = match buffer.region {
             Region::Param => program.floats.param,
@@ -21,10 +30,6 @@ pub fn verify(program: &Program) -> Result<(), String> {
         if end > limit || buffer.offset % 16 != 0 {
             return Err(format!("buffer {} lies at {}..{end} of {limit}", buffer.name, buffer.offset));
         }
-    }
-    for phase in &program.phases {
-        stmts(program, &phase.body, Turns { steps: None, segments: None })
-            .map_err(|e| format!("phase {}: {e}", phase.name))?;
     }
     written_before_read(program)?;
     apart(program)

@@ -9,7 +9,6 @@
 //! `in_place`, which says which buffers are one, before memory is laid out.
 
 use crate::loops::{Access, Instr, Program, Stmt};
-use crate::step::ops::Pw;
 use snn_runtime::kernels::panels::PANEL;
 use snn_runtime::program::{Parallel, Region};
 
@@ -75,7 +74,7 @@ fn refuse(program: &Program, parallel: Parallel, stmt: &Stmt, marked: &mut [bool
         }
         Stmt::MatMul { size: [m, k, n], a, b: _, tiles, c } => {
             let spikes = program.buffers[a.0.buffer].spikes;
-            let rows = |a: &Access| program.buffers[a.buffer].len(program.shard_batch) / width(a);
+            let rows = |a: &Access| program.buffers[a.buffer].rows(program.shard_batch);
             if (tiles.is_some() || spikes)
                 && is_plain(&c.0)
                 && c.1 == *n
@@ -89,7 +88,7 @@ fn refuse(program: &Program, parallel: Parallel, stmt: &Stmt, marked: &mut [bool
             }
         }
         Stmt::MatMulShards { size: [_, k, n], spikes: true, b, .. } => {
-            let rows = program.buffers[b.0.buffer].len(program.shard_batch) / width(&b.0);
+            let rows = program.buffers[b.0.buffer].rows(program.shard_batch);
             if is_plain(&b.0) && b.1 == *n && width(&b.0) == *n && rows == *k {
                 allowed.push(b.0.buffer);
             }
@@ -110,14 +109,13 @@ fn refuse(program: &Program, parallel: Parallel, stmt: &Stmt, marked: &mut [bool
 
 /// Buffers that a nest uses element by element, never a part of them or one column for others.
 fn whole(program: &Program, nest: &Stmt) -> Vec<usize> {
-    let (Some((columns, is_flat)), samples) = (domain(program, nest), program.shard_batch) else {
-        return Vec::new();
-    };
+    let (Some(domain), samples) = (Domain::of(program, nest), program.shard_batch) else { return Vec::new() };
     let (mut used, mut otherwise) = (Vec::new(), Vec::new());
     nest.accesses(&mut |a, _| {
-        let at = in_rows(program, a, columns, is_flat);
+        let at = domain.in_rows(program, *a);
         let starts = at.offset == 0 && at.shard == 0 && at.segment == 0;
-        let is_whole = at.row == columns && at.col == 1 && [0, samples * columns].contains(&at.step);
+        let is_whole =
+            at.row == domain.columns && at.col == 1 && [0, samples * domain.columns].contains(&at.step);
         if starts && is_whole { used.push(a.buffer) } else { otherwise.push(a.buffer) }
     });
     used.retain(|buffer| !otherwise.contains(buffer));
@@ -130,18 +128,16 @@ fn can_turn(program: &Program, body: &[Stmt]) -> bool {
     let mut accesses: Vec<(Access, bool)> = Vec::new();
     for stmt in body {
         let Stmt::Nest { body: instrs, .. } = stmt else { return false };
-        let Some((columns, is_flat)) = domain(program, stmt) else { return false };
-        if *width.get_or_insert(columns) != columns {
+        let Some(domain) = Domain::of(program, stmt) else { return false };
+        if *width.get_or_insert(domain.columns) != domain.columns {
             return false;
         }
         for instr in instrs {
             match instr {
                 // What works on many columns at once has to have them.
-                Instr::Op(op, _) if is_function(*op) => return false,
-                Instr::Load(a) => accesses.push((in_rows(program, a, columns, is_flat), false)),
-                Instr::Store(a, _) | Instr::Add(a, _) => {
-                    accesses.push((in_rows(program, a, columns, is_flat), true))
-                }
+                Instr::Op(op, _) if op.info().function => return false,
+                Instr::Load(a) => accesses.push((domain.in_rows(program, *a), false)),
+                Instr::Store(a, _) | Instr::Add(a, _) => accesses.push((domain.in_rows(program, *a), true)),
                 _ => {}
             }
         }
@@ -155,45 +151,37 @@ fn can_turn(program: &Program, body: &[Stmt]) -> bool {
     })
 }
 
-/// Columns of a nest over samples and neurons, and whether both are one axis.
-pub(crate) fn domain(program: &Program, stmt: &Stmt) -> Option<(usize, bool)> {
-    let Stmt::Nest { rows, width, body } = stmt else { return None };
-    let samples = program.shard_batch;
-    let is_flat = *rows == 1 && samples > 1;
-    let columns = if is_flat { width / samples } else { *width };
-    let fits = |a: &Access| match is_flat {
-        // One axis stands for both only in buffers that have both.
-        true => a.col == 0 || program.buffers[a.buffer].batch && program.buffers[a.buffer].width() == columns,
-        false => *rows == samples,
-    };
-    let mut all = true;
-    body.iter().for_each(|instr| match instr {
-        Instr::Load(a) | Instr::Store(a, _) | Instr::Add(a, _) => all &= fits(a),
-        _ => {}
-    });
-    (all && (!is_flat || width.is_multiple_of(samples)) && columns.is_multiple_of(PANEL))
-        .then_some((columns, is_flat))
+/// What a nest over samples and neurons goes over.
+#[derive(Clone, Copy)]
+pub(crate) struct Domain {
+    /// Neurons.
+    pub columns: usize,
+    /// Whether samples and neurons are one long row.
+    pub is_flat: bool,
 }
 
-/// An access with a row for each sample.
-pub(crate) fn in_rows(program: &Program, a: &Access, columns: usize, is_flat: bool) -> Access {
-    let row = if program.buffers[a.buffer].spikes { columns / 32 } else { columns };
-    if is_flat && a.col == 1 { Access { row, ..*a } } else { *a }
-}
+impl Domain {
+    /// That of a nest; none if it is not over samples and neurons.
+    pub fn of(program: &Program, stmt: &Stmt) -> Option<Domain> {
+        let Stmt::Nest { rows, width, body } = stmt else { return None };
+        let samples = program.shard_batch;
+        let is_flat = *rows == 1 && samples > 1;
+        let columns = if is_flat { width / samples } else { *width };
+        let fits = |a: &Access| {
+            let info = &program.buffers[a.buffer];
+            // One axis stands for both only in buffers that have both.
+            if is_flat { a.col == 0 || info.batch && info.width() == columns } else { *rows == samples }
+        };
+        let all = body.iter().all(|instr| match instr {
+            Instr::Load(a) | Instr::Store(a, _) | Instr::Add(a, _) => fits(a),
+            _ => true,
+        });
+        (all && (!is_flat || width.is_multiple_of(samples)) && columns.is_multiple_of(PANEL))
+            .then_some(Domain { columns, is_flat })
+    }
 
-/// Whether kernels of the runtime do an operation.
-fn is_function(op: Pw) -> bool {
-    matches!(
-        op,
-        Pw::Exp
-            | Pw::Ln
-            | Pw::Tanh
-            | Pw::Sigmoid
-            | Pw::Exprel
-            | Pw::Sin
-            | Pw::Cos
-            | Pw::Arctan
-            | Pw::Erf
-            | Pw::Pow
-    )
+    /// An access with a row for each sample.
+    pub fn in_rows(self, program: &Program, a: Access) -> Access {
+        if self.is_flat { a.in_rows(self.columns, &program.buffers) } else { a }
+    }
 }

@@ -8,7 +8,7 @@
 
 use crate::loops::{Access, Instr, Program, Stmt};
 use crate::step::ops::Fold;
-use snn_runtime::program::Parallel;
+use snn_runtime::program::{BufferInfo, Parallel};
 
 /// Runs the pass.
 pub(super) fn run(program: &mut Program) {
@@ -17,7 +17,8 @@ pub(super) fn run(program: &mut Program) {
     for phase in program.phases.iter_mut().filter(|phase| phase.parallel == Parallel::Shards) {
         let mut at = 0;
         while at < phase.body.len() {
-            match moved(&phase.body, at, steps, &|buffer| uses[buffer] == 2 && !bound[buffer]) {
+            let is_own = |buffer: usize| uses[buffer] == 2 && !bound[buffer];
+            match moved(&phase.body, at, steps, &program.buffers, &is_own) {
                 Some(found) => {
                     phase.body.remove(at);
                     phase.body[found.nest] = found.stmt;
@@ -48,7 +49,13 @@ fn uses(program: &Program) -> Vec<usize> {
 }
 
 /// The nest before statement `at`, if that is a sum which the nest can make.
-fn moved(body: &[Stmt], at: usize, steps: usize, is_own: &dyn Fn(usize) -> bool) -> Option<Found> {
+fn moved(
+    body: &[Stmt],
+    at: usize,
+    steps: usize,
+    buffers: &[BufferInfo],
+    is_own: &dyn Fn(usize) -> bool,
+) -> Option<Found> {
     let Stmt::FoldRows { fold: Fold::Sum, rows, width, src, dst } = &body[at] else { return None };
     if !is_own(src.buffer) || src.row != *width {
         return None;
@@ -64,10 +71,16 @@ fn moved(body: &[Stmt], at: usize, steps: usize, is_own: &dyn Fn(usize) -> bool)
     }
     let sum = Access { row: 0, col: 1, ..*dst };
     let stmt = match &body[nest] {
-        Stmt::Nest { .. } => with_sum(&body[nest], src, *rows, *width, 0, sum)?,
+        Stmt::Nest { .. } => with_sum(&body[nest], *src, (*rows, *width), sum, buffers)?,
         Stmt::Steps { reverse: false, body } if body.len() == 1 && rows % steps == 0 => {
             let of_step = rows / steps;
-            let nest = with_sum(&body[0], src, of_step, *width, of_step * width, sum)?;
+            let nest = with_sum(
+                &body[0],
+                Access { step: of_step * width, ..*src },
+                (of_step, *width),
+                sum,
+                buffers,
+            )?;
             Stmt::Steps { reverse: false, body: vec![nest] }
         }
         _ => return None,
@@ -76,26 +89,27 @@ fn moved(body: &[Stmt], at: usize, steps: usize, is_own: &dyn Fn(usize) -> bool)
 }
 
 /// A nest of rows in which the store to `src` is an addition to `sum`.
-fn with_sum(nest: &Stmt, src: &Access, rows: usize, width: usize, step: usize, sum: Access) -> Option<Stmt> {
+fn with_sum(
+    nest: &Stmt,
+    src: Access,
+    (rows, width): (usize, usize),
+    sum: Access,
+    buffers: &[BufferInfo],
+) -> Option<Stmt> {
     let Stmt::Nest { rows: r, width: w, body } = nest else { return None };
     let mut body = body.clone();
     match (*r, *w) {
         (r, w) if (r, w) == (rows, width) => {}
-        (1, w) if w == rows * width => in_rows(&mut body, width),
+        (1, w) if w == rows * width => body.iter_mut().for_each(|instr| {
+            if let Instr::Load(a) | Instr::Store(a, _) | Instr::Add(a, _) = instr {
+                *a = a.in_rows(width, buffers);
+            }
+        }),
         _ => return None,
     }
-    let stored = Access { step, row: width, col: 1, ..*src };
+    let stored = Access { row: width, col: 1, ..src };
     let at = body.iter().position(|instr| matches!(instr, Instr::Store(a, _) if *a == stored))?;
     let Instr::Store(_, x) = body[at] else { return None };
     body[at] = Instr::Add(sum, x);
     Some(Stmt::Nest { rows, width, body })
-}
-
-/// Accesses of one long row as accesses of rows of `width`.
-fn in_rows(body: &mut [Instr], width: usize) {
-    for instr in body {
-        if let Instr::Load(a) | Instr::Store(a, _) | Instr::Add(a, _) = instr {
-            a.row = a.col * width;
-        }
-    }
 }

@@ -96,6 +96,8 @@ pub struct OpInfo {
     pub needs: Needs,
     /// Derivative zero everywhere: comparisons, rounding.
     pub flat: bool,
+    /// Functions of the runtime compute it, many numbers a call; no instruction does.
+    pub function: bool,
     /// Rough cost in additions, for the choice between storing and recomputing.
     pub cost: u32,
     /// Operand values between which it is smooth and tested.
@@ -105,47 +107,47 @@ pub struct OpInfo {
 }
 
 macro_rules! ops {
-    ($($op:ident $name:literal $arity:literal $needs:ident $flat:literal $cost:literal ($lo:literal, $hi:literal) $tol:literal $doc:literal;)*) => {
+    ($($op:ident $name:literal $arity:literal $needs:ident $flat:literal $function:literal $cost:literal ($lo:literal, $hi:literal) $tol:literal $doc:literal;)*) => {
         /// Every operation, in the order of the enum.
         pub const OPS: &[OpInfo] = &[$(OpInfo {
             op: Pw::$op, name: $name, arity: $arity, doc: $doc, needs: Needs::$needs,
-            flat: $flat, cost: $cost, domain: ($lo, $hi), tolerance: $tol,
+            flat: $flat, function: $function, cost: $cost, domain: ($lo, $hi), tolerance: $tol,
         }),*];
     };
 }
 
 ops! {
-    Neg "neg" 1 Nothing false 1 (-9.0, 9.0) 0.0 "-a";
-    Abs "abs" 1 Input false 1 (0.1, 9.0) 0.0 "absolute value";
-    Exp "exp" 1 Output false 12 (-9.0, 5.0) 4e-5 "e^a";
-    Ln "log" 1 Input false 14 (0.01, 9.0) 2e-6 "natural logarithm";
-    Sqrt "sqrt" 1 Output false 6 (0.01, 9.0) 1e-6 "square root";
-    Tanh "tanh" 1 Output false 16 (-5.0, 5.0) 1e-6 "hyperbolic tangent";
-    Sigmoid "sigmoid" 1 Output false 14 (-9.0, 9.0) 1e-6 "1 / (1 + e^-a)";
-    Exprel "exprel" 1 Input false 18 (-5.0, 2.0) 4e-6 "(e^a - 1) / a, 1 at 0";
-    Sin "sin" 1 Input false 20 (-3.0, 3.0) 2e-6 "sine";
-    Cos "cos" 1 Input false 20 (-3.0, 3.0) 2e-6 "cosine";
-    Arctan "arctan" 1 Input false 20 (-5.0, 5.0) 2e-6 "inverse tangent";
-    Erf "erf" 1 Input false 40 (-3.0, 3.0) 2e-7 "error function";
-    Floor "floor" 1 Nothing true 2 (0.1, 0.9) 0.0 "largest whole number that is not above";
-    Round "round" 1 Nothing true 2 (0.6, 1.4) 0.0 "nearest whole number, ties to even";
-    Sign "sign" 1 Nothing true 2 (0.1, 9.0) 0.0 "-1, 0 or 1";
-    Relu "relu" 1 Input false 1 (0.1, 9.0) 0.0 "max(a, 0), derivative 0 at 0";
-    Add "add" 2 Nothing false 1 (-9.0, 9.0) 2e-6 "a + b";
-    Sub "sub" 2 Nothing false 1 (-9.0, 9.0) 2e-6 "a - b";
-    Mul "mul" 2 Input false 1 (-9.0, 9.0) 1e-5 "a * b";
-    Div "div" 2 Input false 6 (0.5, 9.0) 1e-5 "a / b";
-    Pow "pow" 2 Input false 30 (0.5, 3.0) 1e-4 "a ^ b";
-    Min "min" 2 Input false 1 (-9.0, 9.0) 0.0 "the smaller";
-    Max "max" 2 Input false 1 (-9.0, 9.0) 0.0 "the larger";
-    Lt "lt" 2 Nothing true 1 (-9.0, 9.0) 0.0 "a < b";
-    Le "le" 2 Nothing true 1 (-9.0, 9.0) 0.0 "a <= b";
-    Eq "eq" 2 Nothing true 1 (-9.0, 9.0) 0.0 "a == b";
-    Ne "ne" 2 Nothing true 1 (-9.0, 9.0) 0.0 "a != b";
-    And "and" 2 Nothing true 1 (0.0, 1.0) 0.0 "both are not 0";
-    Or "or" 2 Nothing true 1 (0.0, 1.0) 0.0 "one is not 0";
-    Not "not" 1 Nothing true 1 (0.1, 1.0) 0.0 "it is 0";
-    Select "where" 3 Input false 1 (0.1, 1.0) 0.0 "b where a is not 0, else c";
+    Neg "neg" 1 Nothing false false 1 (-9.0, 9.0) 0.0 "-a";
+    Abs "abs" 1 Input false false 1 (0.1, 9.0) 0.0 "absolute value";
+    Exp "exp" 1 Output false true 12 (-9.0, 5.0) 4e-5 "e^a";
+    Ln "log" 1 Input false true 14 (0.01, 9.0) 2e-6 "natural logarithm";
+    Sqrt "sqrt" 1 Output false false 6 (0.01, 9.0) 1e-6 "square root";
+    Tanh "tanh" 1 Output false true 16 (-5.0, 5.0) 1e-6 "hyperbolic tangent";
+    Sigmoid "sigmoid" 1 Output false true 14 (-9.0, 9.0) 1e-6 "1 / (1 + e^-a)";
+    Exprel "exprel" 1 Input false true 18 (-5.0, 2.0) 4e-6 "(e^a - 1) / a, 1 at 0";
+    Sin "sin" 1 Input false true 20 (-3.0, 3.0) 2e-6 "sine";
+    Cos "cos" 1 Input false true 20 (-3.0, 3.0) 2e-6 "cosine";
+    Arctan "arctan" 1 Input false true 20 (-5.0, 5.0) 2e-6 "inverse tangent";
+    Erf "erf" 1 Input false true 40 (-3.0, 3.0) 2e-7 "error function";
+    Floor "floor" 1 Nothing true false 2 (0.1, 0.9) 0.0 "largest whole number that is not above";
+    Round "round" 1 Nothing true false 2 (0.6, 1.4) 0.0 "nearest whole number, ties to even";
+    Sign "sign" 1 Nothing true false 2 (0.1, 9.0) 0.0 "-1, 0 or 1";
+    Relu "relu" 1 Input false false 1 (0.1, 9.0) 0.0 "max(a, 0), derivative 0 at 0";
+    Add "add" 2 Nothing false false 1 (-9.0, 9.0) 2e-6 "a + b";
+    Sub "sub" 2 Nothing false false 1 (-9.0, 9.0) 2e-6 "a - b";
+    Mul "mul" 2 Input false false 1 (-9.0, 9.0) 1e-5 "a * b";
+    Div "div" 2 Input false false 6 (0.5, 9.0) 1e-5 "a / b";
+    Pow "pow" 2 Input false true 30 (0.5, 3.0) 1e-4 "a ^ b";
+    Min "min" 2 Input false false 1 (-9.0, 9.0) 0.0 "the smaller";
+    Max "max" 2 Input false false 1 (-9.0, 9.0) 0.0 "the larger";
+    Lt "lt" 2 Nothing true false 1 (-9.0, 9.0) 0.0 "a < b";
+    Le "le" 2 Nothing true false 1 (-9.0, 9.0) 0.0 "a <= b";
+    Eq "eq" 2 Nothing true false 1 (-9.0, 9.0) 0.0 "a == b";
+    Ne "ne" 2 Nothing true false 1 (-9.0, 9.0) 0.0 "a != b";
+    And "and" 2 Nothing true false 1 (0.0, 1.0) 0.0 "both are not 0";
+    Or "or" 2 Nothing true false 1 (0.0, 1.0) 0.0 "one is not 0";
+    Not "not" 1 Nothing true false 1 (0.1, 1.0) 0.0 "it is 0";
+    Select "where" 3 Input false false 1 (0.1, 1.0) 0.0 "b where a is not 0, else c";
 }
 
 impl Pw {

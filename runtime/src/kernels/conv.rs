@@ -7,7 +7,6 @@
 
 use super::direct;
 use super::matmul::{self, Product};
-use super::panels::PANEL;
 use super::winograd;
 use crate::windows::Windows;
 use std::cell::RefCell;
@@ -213,24 +212,13 @@ impl Conv<'_> {
                 };
                 conv.scratch.results.resize(channels * columns, 0.0);
                 let c = if part.rows == 1 { of_row(0) } else { conv.scratch.results.as_mut_ptr() };
-                (conv.product)(&Product {
-                    m: channels,
-                    k: taps,
-                    n: columns,
-                    a: rows.b.0.add(part.group * channels),
-                    a_rs: 1,
-                    a_cs: all as isize,
-                    b: patches,
-                    b_rs: columns as isize,
-                    b_cs: 1,
-                    c,
-                    c_rs: columns as isize,
-                    c_cs: 1,
-                    a_gap: PANEL,
-                    b_gap: PANEL,
-                    c_gap: PANEL,
-                    accumulate: false,
-                });
+                let weights = rows.b.0.add(part.group * channels);
+                (conv.product)(&Product::new(
+                    (channels as u64, taps as u64, columns as u64),
+                    (weights, 1, all as i64),
+                    (patches, columns as i64, 1),
+                    (c, columns as i64),
+                ));
                 if part.rows > 1 {
                     for (at, line) in conv.scratch.results.chunks(positions).enumerate() {
                         let to = of_row(at % part.rows).add(at / part.rows * positions);
@@ -257,24 +245,14 @@ impl Conv<'_> {
                 let is_direct = conv.over.is_pointwise() && part.rows == 1;
                 conv.scratch.patches.resize(taps * columns, 0.0);
                 let b = conv.results(rows.a, part);
-                (conv.product)(&Product {
-                    m: taps,
-                    k: channels,
-                    n: columns,
-                    a: rows.b.0.add(part.group * channels),
-                    a_rs: all as isize,
-                    a_cs: 1,
-                    b,
-                    b_rs: columns as isize,
-                    b_cs: 1,
-                    c: if is_direct { image(0).as_mut_ptr() } else { conv.scratch.patches.as_mut_ptr() },
-                    c_rs: columns as isize,
-                    c_cs: 1,
-                    a_gap: PANEL,
-                    b_gap: PANEL,
-                    c_gap: PANEL,
-                    accumulate: false,
-                });
+                let weights = rows.b.0.add(part.group * channels);
+                let c = if is_direct { image(0).as_mut_ptr() } else { conv.scratch.patches.as_mut_ptr() };
+                (conv.product)(&Product::new(
+                    (taps as u64, channels as u64, columns as u64),
+                    (weights, all as i64, 1),
+                    (b, columns as i64, 1),
+                    (c, columns as i64),
+                ));
                 if !is_direct {
                     (0..part.rows).for_each(|r| conv.scatter(image(r), r, columns));
                 }
@@ -292,24 +270,13 @@ impl Conv<'_> {
             // SAFETY: as in `forward`.
             unsafe {
                 let (patches, b) = (conv.gather(rows.a, part), conv.results(rows.b, part));
-                (conv.product)(&Product {
-                    m: taps,
-                    k: columns,
-                    n: channels,
-                    a: patches,
-                    a_rs: columns as isize,
-                    a_cs: 1,
-                    b,
-                    b_rs: 1,
-                    b_cs: columns as isize,
-                    c: rows.c.0.add(part.group * channels),
-                    c_rs: all as isize,
-                    c_cs: 1,
-                    a_gap: PANEL,
-                    b_gap: PANEL,
-                    c_gap: PANEL,
-                    accumulate: part.first > 0,
-                });
+                let sums = Product::new(
+                    (taps as u64, columns as u64, channels as u64),
+                    (patches, columns as i64, 1),
+                    (b, 1, columns as i64),
+                    (rows.c.0.add(part.group * channels), all as i64),
+                );
+                (conv.product)(&Product { accumulate: part.first > 0, ..sums });
             }
         });
     }

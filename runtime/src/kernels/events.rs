@@ -418,25 +418,13 @@ mod tests {
         let (a, b, mut c) = (sparse(m * k, share), random(k * n, 3), random(m * n, 4));
         let mut expected = c.clone();
         reference::matmul((m, k, n), (&a, a_rs, a_cs), (&b, b_rs, b_cs), (&mut expected, n), accumulate);
-        let is = |x: usize| x as isize;
-        let p = Product {
-            m,
-            k,
-            n,
-            a: a.as_ptr(),
-            a_rs: is(a_rs),
-            a_cs: is(a_cs),
-            b: b.as_ptr(),
-            b_rs: is(b_rs),
-            b_cs: is(b_cs),
-            c: c.as_mut_ptr(),
-            c_rs: is(n),
-            c_cs: 1,
-            a_gap: PANEL,
-            b_gap: PANEL,
-            c_gap: PANEL,
-            accumulate,
-        };
+        let p = Product::new(
+            (m as u64, k as u64, n as u64),
+            (a.as_ptr(), a_rs as i64, a_cs as i64),
+            (b.as_ptr(), b_rs as i64, b_cs as i64),
+            (c.as_mut_ptr(), n as i64),
+        );
+        let p = Product { accumulate, ..p };
         // SAFETY: the slices have the lengths that sizes and strides say.
         let done = unsafe { product(&p, std::ptr::null()) };
         done.then(|| c.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max))

@@ -478,28 +478,14 @@ mod tests {
         let (a, b, before) = (random(m * k, 1), random(k * n, 2), random(m * n, 3));
         let run = |tiles: unsafe fn(&Product)| {
             let mut c = before.clone();
-            let (a, b, c_ptr) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
-            let (a_rs, b_rs, c_rs) = (k as isize, n as isize, n as isize);
-            let p = Product {
-                m,
-                k,
-                n,
-                a,
-                a_rs,
-                a_cs: 1,
-                b,
-                b_rs,
-                b_cs: 1,
-                c: c_ptr,
-                c_rs,
-                c_cs: 1,
-                a_gap: PANEL,
-                b_gap: PANEL,
-                c_gap: PANEL,
-                accumulate: true,
-            };
+            let p = Product::new(
+                (m as u64, k as u64, n as u64),
+                (a.as_ptr(), k as i64, 1),
+                (b.as_ptr(), n as i64, 1),
+                (c.as_mut_ptr(), n as i64),
+            );
             // SAFETY: the slices have the lengths that sizes and strides say.
-            unsafe { tiles(&p) };
+            unsafe { tiles(&Product { accumulate: true, ..p }) };
             c
         };
         let narrow = run(tiles::<8>);

@@ -43,15 +43,8 @@ fn add(
 fn leaky(delay: usize, reverse: bool, width: usize) -> Net {
     let mut net = net(6, 3, 2);
     let (x, a) = (input(&mut net, &ty("tb", &[width])), param(&mut net, &[width]));
-    let of = ty("b", &[width]);
-    let mut g = Graph::default();
-    let (x_t, a_t) = (g.push(Op::Input(0), &[], of.clone()), g.push(Op::Input(1), &[], ty("", &[width])));
-    let before = g.push(Op::Prev(0), &[], of.clone());
-    let kept = g.pointwise(Pw::Mul, &[before, a_t]);
-    let v = g.pointwise(Pw::Add, &[kept, x_t]);
-    let s = g.push(Op::Spike { surrogate: None, strict: false }, &[v], of.clone());
-    let next = g.pointwise(Pw::Sub, &[v, s]);
-    let init = g.constant(0.25);
+    let (g, v, [before, s]) = neuron(delay, width);
+    let next = v.next;
     let mut outs = vec![
         ScanOut::Each(s),
         ScanOut::Sum(next),
@@ -62,8 +55,23 @@ fn leaky(delay: usize, reverse: bool, width: usize) -> Net {
     if delay == 1 {
         outs.push(ScanOut::Final(0));
     }
-    add(&mut net, g, vec![state("v", init, next, delay, &of)], outs, &[x, a], reverse);
+    add(&mut net, g, vec![v], outs, &[x, a], reverse);
     net
+}
+
+/// Its step, of a current and a decay: `v = a v' + x`, a spike, soft reset; gives the state, `v'` and the spike.
+fn neuron(delay: usize, width: usize) -> (Graph, State, [ValId; 2]) {
+    let of = ty("b", &[width]);
+    let mut g = Graph::default();
+    let (x, a) = (g.push(Op::Input(0), &[], of.clone()), g.push(Op::Input(1), &[], ty("", &[width])));
+    let before = g.push(Op::Prev(0), &[], of.clone());
+    let kept = g.pointwise(Pw::Mul, &[before, a]);
+    let v = g.pointwise(Pw::Add, &[kept, x]);
+    let s = g.push(Op::Spike { surrogate: None, strict: false }, &[v], of.clone());
+    let next = g.pointwise(Pw::Sub, &[v, s]);
+    let init = g.constant(0.25);
+    let v = state("v", init, next, delay, &of);
+    (g, v, [before, s])
 }
 
 #[test]
@@ -107,20 +115,10 @@ fn wide(spikes: bool, reverse: bool, samples: usize) -> Net {
     let mut current = net.graph.matmul(x, w, false);
     for (weights, width) in [(Some(u), 256), (None, 320)] {
         let (of, a) = (ty("b", &[width]), param(&mut net, &[width]));
-        let mut g = Graph::default();
-        let x_t = g.push(Op::Input(0), &[], of.clone());
-        let a_t = g.push(Op::Input(1), &[], ty("", &[width]));
-        let before = g.push(Op::Prev(0), &[], of.clone());
-        let kept = g.pointwise(Pw::Mul, &[before, a_t]);
-        let v = g.pointwise(Pw::Add, &[kept, x_t]);
-        let s = g.push(Op::Spike { surrogate: None, strict: false }, &[v], of.clone());
-        let next = g.pointwise(Pw::Sub, &[v, s]);
-        let init = g.constant(0.25);
-        let each = if spikes { s } else { next };
-        let outs = vec![ScanOut::Each(each), ScanOut::Sum(next)];
+        let (body, v, [_, s]) = neuron(1, width);
+        let outs = vec![ScanOut::Each(if spikes { s } else { v.next }), ScanOut::Sum(v.next)];
         let name = format!("s{width}");
-        let states = vec![state("v", init, next, 1, &of)];
-        net.scans.push(Scan { name, body: g, states, outs, reverse });
+        net.scans.push(Scan { name, body, states: vec![v], outs, reverse });
         let node = net.graph.push(Op::Scan(net.scans.len() - 1), &[current, a], ty("tb", &[width]));
         let sum = net.graph.push(Op::ScanOut(1), &[node], of);
         output(&mut net, sum);
@@ -143,6 +141,33 @@ fn wide_layers_agree_in_panels() {
     }
     let small = schedule::loops(&wide(true, false, 3));
     assert!(small.buffers.iter().all(|b| !b.panels), "all is near: {small}");
+}
+
+/// Spikes that a product reads are bits; what is summed over rows is made of them in one long row at first.
+#[test]
+fn sums_over_rows_of_spikes_agree() {
+    for width in [40, 64, 128] {
+        let mut net = net(6, 5, 2);
+        let (x, a) = (input(&mut net, &ty("tb", &[width])), param(&mut net, &[width]));
+        let w = param(&mut net, &[width, 40]);
+        let (body, v, [_, s]) = neuron(1, width);
+        net.scans.push(Scan {
+            name: "s".into(),
+            body,
+            states: vec![v],
+            outs: vec![ScanOut::Each(s)],
+            reverse: false,
+        });
+        let spikes = net.graph.push(Op::Scan(0), &[x, a], ty("tb", &[width]));
+        let product = net.graph.matmul(spikes, w, false);
+        let terms = net.graph.pointwise(Pw::Mul, &[spikes, x]);
+        let sum = net.graph.fold(Fold::Sum, Axes { time: true, batch: true, index: false }, terms);
+        output(&mut net, product);
+        output(&mut net, sum);
+        let loops = schedule::loops(&net);
+        assert!(loops.buffers.iter().any(|b| b.spikes && b.width() == width), "{loops}");
+        check(&net);
+    }
 }
 
 /// Three states that change places, one read after the nest that makes it.

@@ -120,26 +120,12 @@ fn every_vector_width_gives_the_same_bits() {
     let rows = Rows { bits: bits.as_ptr(), m, k };
     let run = |tiles: unsafe fn(&mut Scratch, Rows, Ready, &Product), piece: usize| {
         let mut c = vec![0.0; m * n];
-        let (k_, n_) = (k as isize, n as isize);
-        let (a, b, c_) = (b.as_ptr(), b.as_ptr(), c.as_mut_ptr());
-        let p = Product {
-            m,
-            k,
-            n,
-            a,
-            a_rs: k_,
-            a_cs: 1,
-            b,
-            b_rs: n_,
-            b_cs: 1,
-            c: c_,
-            c_rs: n_,
-            c_cs: 1,
-            a_gap: TILE,
-            b_gap: TILE,
-            c_gap: TILE,
-            accumulate: false,
-        };
+        let p = Product::new(
+            (m as u64, k as u64, n as u64),
+            (b.as_ptr(), k as i64, 1),
+            (b.as_ptr(), n as i64, 1),
+            (c.as_mut_ptr(), n as i64),
+        );
         let entries = Vec::with_capacity(m * k + SLACK);
         let mut scratch = Scratch { entries, piece, ..Scratch::default() };
         let ready = Ready { lists: None, tiles: std::ptr::null(), after: std::ptr::null() };
