@@ -146,15 +146,17 @@ pub(super) fn sum_of_products<N: Number>(
     let rows = env.extent.shard_batch;
     let steps = if x.ty.time { env.extent.steps } else { 1 };
     let batch = x.ty.batch || d.ty.batch;
+    // What is the same for all samples is not part of the sweeps over segments.
+    let segment = if batch { env.segment } else { steps.max(1) };
     env.fill(ty, |_, _, i| {
         let of_shard = |shard: usize| {
             let samples = if batch { shard * rows..(shard + 1) * rows } else { 0..1 };
             let of_segment = |start: usize| {
-                let end = steps.min(start + env.segment);
+                let end = steps.min(start + segment);
                 let places = (start..end).flat_map(|t| samples.clone().map(move |b| (t, b)));
                 places.fold(N::from_f64(0.0), |sum, place| add(&x, &d, sum, place, i))
             };
-            let starts = (0..steps).step_by(env.segment).rev();
+            let starts = (0..steps).step_by(segment).rev();
             starts.fold(N::from_f64(0.0), |sum, start| sum + of_segment(start))
         };
         (0..if batch { env.extent.shards } else { 1 }).fold(N::from_f64(0.0), |sum, s| sum + of_shard(s))

@@ -6,7 +6,7 @@
 //! Guestrin, *Training deep nets with sublinear memory cost*, 2016).
 
 use super::Net;
-use crate::step::{Op, Slide, ValId};
+use crate::step::{Op, Slide, Ty, ValId};
 
 /// How a presentation is cut.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,7 +27,8 @@ impl Net {
         match node.op {
             Op::Scan(k) => self.is_of_shards(k, &node.args),
             Op::Outer | Op::Slide { slide: Slide::ConvToWeights, .. } => {
-                node.args.iter().any(|a| self.graph.ty(*a).time)
+                let any = |has: fn(&Ty) -> bool| node.args.iter().any(|a| has(self.graph.ty(*a)));
+                any(|ty| ty.time) && any(|ty| ty.batch)
             }
             Op::Const(_) | Op::Scalar(_) | Op::Param(_) | Op::Slot(_) | Op::Input(_) | Op::ScanOut(_) => {
                 false

@@ -30,7 +30,7 @@ mod weights;
 
 use crate::loops::{Access, Floats, Instr, Phase, Program, Stmt};
 use crate::net::{Net, Sink};
-use crate::step::{Op, Slide, Ty, ValId};
+use crate::step::{Node, Op, Slide, Ty, ValId};
 use block::{Block, Item};
 use layout::{Layout, Place};
 use nest::Domain;
@@ -129,11 +129,11 @@ fn is_leaf(op: &Op) -> bool {
     matches!(op, Op::Const(_) | Op::Scalar(_) | Op::Param(_) | Op::Slot(_) | Op::Input(_) | Op::ScanOut(_))
 }
 
-/// Whether a value comes from a reduction over samples.
-fn over_samples(op: &Op) -> bool {
-    match op {
+/// Whether a value comes from a reduction over samples. A weight gradient of operands that are the same for all samples does not.
+fn over_samples(net: &Net, node: &Node) -> bool {
+    match &node.op {
         Op::Fold { axes, .. } => axes.batch,
-        op => op.is_weight_gradient(),
+        op => op.is_weight_gradient() && node.args.iter().any(|a| net.graph.ty(*a).batch),
     }
 }
 

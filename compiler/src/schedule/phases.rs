@@ -30,7 +30,7 @@ pub(super) fn in_parts(net: &Net, val: ValId) -> bool {
     }
     let operand = net.graph.ty(node.args[0]);
     let rows = net.shard_batch * if operand.time { net.steps } else { 1 };
-    rows <= operand.width()
+    operand.batch && rows <= operand.width()
 }
 
 /// Phases, and in which a value is ready.
@@ -82,7 +82,7 @@ impl Plan {
         }
         let of_shards = match node.op {
             Op::Scan(k) => net.is_of_shards(k, &node.args),
-            _ => node.ty.batch || over_samples(&node.op),
+            _ => node.ty.batch || over_samples(net, node),
         };
         let parallel = match of_shards {
             _ if in_parts(net, val) => Parallel::Parts,
@@ -92,7 +92,7 @@ impl Plan {
         let earliest = node.args.iter().map(|a| self.ready_for(net, *a, parallel)).max().unwrap_or(0);
         let mut phase = self.phase_at(earliest, node.section, parallel);
         self.phases[phase].works.push(Work::Value(val));
-        if over_samples(&node.op) && parallel != Parallel::Parts {
+        if over_samples(net, node) && parallel != Parallel::Parts {
             phase = self.phase_at(phase + 1, node.section, Parallel::Once);
             self.phases[phase].works.push(Work::Combine(val));
         }
@@ -110,7 +110,7 @@ impl Plan {
             let (node, maker) = (net.graph.node(val), net.maker(val));
             let Some(from) = made[maker.idx()] else { continue };
             let to = first[val.idx()];
-            let is_free = val == maker && net.is_swept(val) && !over_samples(&node.op);
+            let is_free = val == maker && net.is_swept(val) && !over_samples(net, node);
             if is_free && node.section == Section::Backward && self.is_later(from, to) {
                 self.phases[from].works.retain(|work| *work != Work::Value(val));
                 self.phases[to].works.push(Work::Value(val));

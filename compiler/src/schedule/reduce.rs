@@ -91,7 +91,8 @@ fn rows(s: &Scheduler, fold: Fold, axes: Axes, src: &Place, dst: &Place, body: &
     body.push(Stmt::FoldRows { fold, rows, width, src: from, dst: column(l.block(dst, 0)) });
 }
 
-/// Partial weight gradients: one product over all steps and samples of a shard, or one for each segment, which are added.
+/// Partial weight gradients: one product over all steps and samples of a shard, or one for each segment, which are added. What is the same for all
+/// samples has one product, and no parts.
 pub(super) fn weights(s: &mut Scheduler, val: ValId, parts: &mut Parts) {
     let node = s.net.graph.node(val).clone();
     let (x, d) = (s.place(node.args[0]), s.place(node.args[1]));
@@ -103,7 +104,7 @@ pub(super) fn weights(s: &mut Scheduler, val: ValId, parts: &mut Parts) {
         parts.body.push(Stmt::MatMulShards { size: [k, rows, n], a, spikes: false, b, c });
         return;
     }
-    let sum = partial(s, val);
+    let sum = if super::over_samples(s.net, &node) { partial(s, val) } else { s.place(val) };
     let dst = match s.layout.in_sweep() {
         true => s.layout.value("gradient of a segment", s.net.graph.ty(val), true),
         false => sum.clone(),

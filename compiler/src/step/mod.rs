@@ -28,7 +28,8 @@
 //! along steps and samples of one shard (step by step, samples within a step); then the results of the shards are added,
 //! starting from 0. `MatMul` adds products for ascending `k`. `Outer` adds, for each shard, products for ascending step and
 //! sample, then the shards; if only one operand has the time axis, that one is summed over the steps first. In a net that is cut
-//! into segments, each segment of a shard has a sum of its own, and these are added from the last segment to the first.
+//! into segments, each segment of a shard has a sum of its own, and these are added from the last segment to the first. Where no operand has samples
+//! there is one sum, over all steps.
 //! `Slide` is like them: its orders are those of [`Slide`].
 
 pub mod ops;
