@@ -161,7 +161,14 @@ fn sweep_failures() -> Result<(), String> {
         swept.to_string()
     })?;
     ensure(good["failed"].as_object().is_some_and(|f| f.is_empty()), || good.to_string())?;
-    ensure(good["success"]["count"] == 2 && good["metrics"]["train.loss"]["n"] == 2, || good.to_string())
+    ensure(good["success"]["count"] == 2 && good["metrics"]["train.loss"]["n"] == 2, || good.to_string())?;
+    // Newcombe's interval of 2 of 2 less 0 of 2: Wilson's upper end of the latter is z^2 / (2 + z^2) = 0.6576198, the lower end of the former 1 less that.
+    let (low, high) = (number(&good["above_first"]["low"])?, number(&good["above_first"]["high"])?);
+    let holds = (low - (1.0 - 2f64.sqrt() * 0.657_619_8)).abs() < 1e-6 && (high - 1.0).abs() < 1e-12;
+    ensure(holds && good["above_first"]["difference"] == 1.0, || good.to_string())?;
+    ensure(bad.get("above_first").is_none(), || bad.to_string())?;
+    let text = snnc(&args[..args.len() - 1])?.expect(0)?.out;
+    ensure(text.contains("+100.0 % [+7.0, +100.0]") && text.contains("Newcombe"), || text.clone())
 }
 
 fn sweep_rules() -> Result<(), String> {

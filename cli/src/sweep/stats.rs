@@ -1,4 +1,4 @@
-//! Statistics of a few runs: mean, standard deviation, Student's interval of a mean, Wilson's interval of a share.
+//! Statistics of a few runs: mean, standard deviation, Student's interval of a mean, Wilson's interval of a share, Newcombe's of a difference of shares.
 
 /// The two-sided 95 % quantile of the standard normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
@@ -78,6 +78,29 @@ pub fn wilson(successes: usize, n: usize) -> (f64, f64) {
     ((centre - half).max(0.0), (centre + half).min(1.0))
 }
 
+/// A difference of two shares.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Difference {
+    /// The first less the second.
+    pub value: f64,
+    /// Its 95 % interval.
+    pub interval: (f64, f64),
+}
+
+/// The difference of two shares, each as successes and runs, with the interval that Newcombe (1998, method 10) makes of the two by Wilson: `d - sqrt((p1 -
+/// l1)^2 + (u2 - p2)^2)` to `d + sqrt((u1 - p1)^2 + (p2 - l2)^2)`. None without runs.
+pub fn newcombe(first: (usize, usize), second: (usize, usize)) -> Option<Difference> {
+    if first.1 == 0 || second.1 == 0 {
+        return None;
+    }
+    let share = |(successes, n): (usize, usize)| successes as f64 / n as f64;
+    let (p1, p2) = (share(first), share(second));
+    let ((l1, u1), (l2, u2)) = (wilson(first.0, first.1), wilson(second.0, second.1));
+    let value = p1 - p2;
+    let interval = (value - (p1 - l1).hypot(u2 - p2), value + (u1 - p1).hypot(p2 - l2));
+    Some(Difference { value, interval })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +135,30 @@ mod tests {
             assert!((a - low).abs() < 1e-6 && (b - high).abs() < 1e-6, "{successes} of {n}: {a}, {b}");
         }
         assert_eq!(wilson(0, 0), (0.0, 1.0));
+    }
+
+    /// The first three are published with the method, to four digits.
+    #[test]
+    fn intervals_of_differences_are_those_published() {
+        for (first, second, value, low, high) in [
+            ((56, 70), (48, 80), 0.2, 0.0524, 0.3339),
+            ((9, 10), (3, 10), 0.6, 0.1705, 0.8090),
+            ((10, 10), (0, 10), 1.0, 0.6075, 1.0),
+            // By hand: the upper end of 0 of n is z^2 / (n + z^2), so -1 + sqrt(2) 0.434482.
+            ((0, 5), (5, 5), -1.0, -1.0, -0.385549),
+        ] {
+            let d = newcombe(first, second).expect("there are runs");
+            let (a, b) = d.interval;
+            let holds = (d.value - value).abs() < 1e-12 && (a - low).abs() < 6e-5 && (b - high).abs() < 6e-5;
+            assert!(holds, "{first:?} - {second:?}: {d:?}");
+            // The other way round it is the same with other signs.
+            let turned = newcombe(second, first).expect("there are runs");
+            assert!(
+                (turned.interval.0 + b).abs() < 1e-15 && (turned.value + d.value).abs() < 1e-15,
+                "{turned:?}"
+            );
+        }
+        assert_eq!(newcombe((0, 0), (1, 2)), None);
     }
 
     #[test]

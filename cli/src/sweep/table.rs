@@ -2,7 +2,7 @@
 
 use super::gamma::{Positive, positive};
 use super::grid::Grid;
-use super::stats::{Summary, summary, wilson};
+use super::stats::{Difference, Summary, newcombe, summary, wilson};
 use super::{Results, Trial};
 use crate::report;
 use serde_json::{Map, Value, json};
@@ -97,6 +97,18 @@ fn row<'r>(results: &'r Results, names: &[&'r str], row: usize) -> Row<'r> {
     Row { trials, metrics, successes, solved: positive(&solved) }
 }
 
+/// By how much the share of successes of a combination is above that of the first one; none for that one itself.
+fn above_first(results: &Results, at: usize, row: &Row) -> Option<Difference> {
+    let first = self::row(results, &[], 0);
+    let of = |row: &Row| row.successes.map(|successes| (successes, row.trials.len()));
+    newcombe(of(row)?, of(&first)?).filter(|_| at > 0)
+}
+
+/// Whether there are successes of several combinations to compare.
+fn has_differences(results: &Results) -> bool {
+    results.success.is_some() && results.grid.combinations().len() > 1
+}
+
 /// The table: for each combination a line with the runs and the success rate, and under it the metrics.
 ///
 /// A metric that is the same in all runs of the sweep says nothing about its parameters and is left out.
@@ -122,6 +134,9 @@ pub fn text(results: &Results) -> String {
     text.push_str("mean ± standard deviation [95 % confidence interval of the mean, Student's t]");
     if let Some(success) = &results.success {
         text.push_str(&format!("; success: {} [95 % interval, Wilson]", success.text));
+        if has_differences(results) {
+            text.push_str("; above first: its share less that of the first line [95 % interval, Newcombe]");
+        }
         if is_course_known(results) {
             text.push_str(
                 "; solved: the first epoch at whose end it holds, of successes [95 % interval, Gamma]",
@@ -136,6 +151,7 @@ fn header(results: &Results, names: &[&str]) -> Vec<String> {
     let mut line: Vec<String> = results.grid.params.iter().map(|(name, _)| name.clone()).collect();
     line.push("runs".to_string());
     line.extend(results.success.as_ref().map(|_| "success".to_string()));
+    line.extend(has_differences(results).then(|| "above first".to_string()));
     line.extend(is_course_known(results).then(|| "solved at epoch".to_string()));
     line.extend(names.iter().map(|name| name.to_string()));
     line
@@ -153,6 +169,11 @@ fn cells(results: &Results, at: usize, row: &Row) -> Vec<String> {
         let percent = |share: f64| format!("{:.1}", 100.0 * share);
         let rate = percent(successes as f64 / n as f64);
         line.push(format!("{rate} % [{}, {}]", percent(low), percent(high)));
+        let difference = above_first(results, at, row).map_or("-".to_string(), |d| {
+            let signed = |share: f64| format!("{:+.1}", 100.0 * share);
+            format!("{} % [{}, {}]", signed(d.value), signed(d.interval.0), signed(d.interval.1))
+        });
+        line.extend(has_differences(results).then_some(difference));
     }
     line.extend(is_course_known(results).then(|| solved_cell(row.solved.as_ref())));
     line.extend(row.metrics.iter().map(|(_, summary)| cell(summary)));
@@ -264,6 +285,10 @@ fn row_object(results: &Results, at: usize, row: &Row) -> Value {
         let (low, high) = wilson(successes, n);
         let rate = successes as f64 / n as f64;
         object["success"] = json!({"count": successes, "rate": rate, "low": low, "high": high});
+    }
+    if let Some(d) = above_first(results, at, row) {
+        let (low, high) = d.interval;
+        object["above_first"] = json!({"difference": d.value, "low": low, "high": high});
     }
     if let Some(s) = &row.solved {
         let (low, high) = s.interval.unzip();
