@@ -18,6 +18,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ),
     ("special", include_str!("../../stdlib/special.snn")),
     ("loss", include_str!("../../stdlib/loss.snn")),
+    ("measure", include_str!("../../stdlib/measure.snn")),
     ("ei", include_str!("../../stdlib/ei.snn")),
     ("elm", include_str!("../../stdlib/elm.snn")),
     ("wave", include_str!("../../stdlib/wave.snn")),

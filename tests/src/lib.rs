@@ -9,6 +9,7 @@ pub mod errors;
 pub mod golden;
 pub mod gradients;
 pub mod inits;
+pub mod laziness;
 pub mod memory;
 pub mod regularisers;
 pub mod snapshots;

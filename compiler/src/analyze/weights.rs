@@ -3,13 +3,16 @@
 
 use super::context::{Cx, Draw, is_poison, poison};
 use super::scope::{Place, Scope};
-use super::{builtin, expr, init};
+use super::{builtin, expr, init, unit};
 use crate::ast;
 use crate::diag::Code;
 use crate::diag::suggest::closest;
-use crate::hir::{self, Bounds, Expr, ExprKind, ParamId, Unit};
+use crate::hir::{self, Bounds, Expr, ExprKind, ParamId, Unit, constant};
 use crate::source::Span;
 use std::collections::BTreeSet;
+
+/// Each iteration is two products of the step: more would make programs too long.
+const ITERATIONS_MAX: f64 = 100.0;
 
 /// Whether a function of the language is one of these.
 pub(super) fn is_of_weights(name: &str) -> bool {
@@ -34,9 +37,12 @@ pub(super) fn call<'a>(
         "arranged" => return arranged(cx, scope, args, span),
         _ => {}
     }
-    let (start, others): (Vec<&ast::Arg>, Vec<&ast::Arg>) = args
-        .iter()
-        .partition(|arg| name == "spectral_norm" && arg.name.as_ref().is_some_and(|n| n.text == "start"));
+    let is_named = |arg: &&ast::Arg, word: &str| {
+        name == "spectral_norm" && arg.name.as_ref().is_some_and(|n| n.text == word)
+    };
+    let value_of = |word: &str| args.iter().find(|arg| is_named(arg, word)).map(|arg| &arg.value);
+    let is_other = |arg: &&ast::Arg| !is_named(arg, "start") && !is_named(arg, "iterations");
+    let others: Vec<&ast::Arg> = args.iter().filter(is_other).collect();
     let [arg] = others[..] else {
         cx.report(Code::E0303, span, format!("`{name}` wants weights")).at("one tensor is wanted").help(
             format!("write `{name}(weights(\"x->h.weight\"))`, or `{name}(*.weight)` with `over = weights`"),
@@ -55,7 +61,13 @@ pub(super) fn call<'a>(
     };
     match name {
         "first" => first(cx, of, span),
-        _ => spectral_norm(cx, value, of, start.first().map(|arg| &arg.value), span),
+        _ => {
+            let Some(iterations) = value_of("iterations").map_or(Some(1), |e| iterations(cx, scope, e))
+            else {
+                return poison(span);
+            };
+            spectral_norm(cx, value, of, (value_of("start"), iterations), span)
+        }
     }
 }
 
@@ -132,12 +144,29 @@ fn kept<'a>(cx: &mut Cx<'a>, name: &str, make: impl FnOnce(&mut Cx<'a>) -> hir::
     ParamId(at as u32)
 }
 
-/// `spectral_norm(w, start = ones)`: the direction of the inputs is kept from update to update.
+/// A number of power iterations; none after a message.
+fn iterations<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, e: &'a ast::Expr) -> Option<usize> {
+    let value = expr::constant(cx, scope, e, "`iterations`");
+    let value = unit::plain(cx, value, "`iterations`");
+    if is_poison(&value) {
+        return None;
+    }
+    let known =
+        constant::eval_free(&value).filter(|n| (1.0..=ITERATIONS_MAX).contains(n) && n.fract() == 0.0);
+    if known.is_none() {
+        cx.report(Code::E0502, value.span, "`iterations` is a whole number")
+            .at("not a whole number that is known")
+            .help(format!("write a number from 1 to {ITERATIONS_MAX}: the more, the more exact"));
+    }
+    known.map(|n| n as usize)
+}
+
+/// `spectral_norm(w, start = ones, iterations = 1)`: the direction of the inputs is kept from update to update.
 fn spectral_norm<'a>(
     cx: &mut Cx<'a>,
     value: Expr,
     of_param: ParamId,
-    start: Option<&'a ast::Expr>,
+    (start, iterations): (Option<&'a ast::Expr>, usize),
     span: Span,
 ) -> Expr {
     let [_, taps @ ..] = &value.shape[..] else { return poison(span) };
@@ -161,7 +190,7 @@ fn spectral_norm<'a>(
         hir::Param { name, shape, windows: false, unit, bounds, keep: None, init, trained: false, span }
     });
     let unit = value.unit;
-    let kind = ExprKind::SpectralNorm { weight: Box::new(value), direction: id };
+    let kind = ExprKind::SpectralNorm { weight: Box::new(value), direction: id, iterations };
     Expr { kind, unit, shape: Vec::new(), span }
 }
 

@@ -325,13 +325,15 @@ pub enum ExprKind {
     Matrix(MatrixOp, Box<Expr>),
     /// In an `init`: the product of two matrices, `[n, k]` and `[k, m]`.
     Product(Box<Expr>, Box<Expr>),
-    /// In a job: the largest singular value of a matrix `[post, pre…]`, by one power iteration from a direction of the inputs (its unit vector is
+    /// In a job: the largest singular value of a matrix `[post, pre…]`, by power iterations from a direction of the inputs (its unit vector is
     /// the next one, kept by a training). Directions are constant in the backward pass.
     SpectralNorm {
         /// The matrix.
         weight: Box<Expr>,
         /// The direction: a tensor that is not trained.
         direction: ParamId,
+        /// How many, at least one.
+        iterations: usize,
     },
     /// In a job: the elements of the first tensor in the order of the second. Constant in the backward pass.
     Arranged(Box<Expr>, Box<Expr>),

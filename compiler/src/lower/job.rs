@@ -17,8 +17,8 @@ pub struct JobValues<'a> {
     traces: &'a BTreeMap<String, ValId>,
     target_width: usize,
     locals: BTreeMap<LocalId, ValId>,
-    /// By parameter: its next value, and the spectral norm that goes with it.
-    directions: BTreeMap<ParamId, (ValId, ValId)>,
+    /// By parameter and number of iterations: its next value, and the spectral norm that goes with it.
+    directions: BTreeMap<(ParamId, usize), (ValId, ValId)>,
     net: &'a mut Net,
 }
 
@@ -88,34 +88,39 @@ impl JobValues<'_> {
         Some(self.net.graph.fold(Fold::Sum, Axes { batch: true, ..Axes::default() }, valid))
     }
 
-    /// Makes directions of power iterations the ones of the next update.
+    /// Makes directions of power iterations the ones of the next update: of those of one tensor the one with the most iterations.
     pub fn keep_directions(&mut self) {
-        for (param, (next, _)) in &self.directions {
+        let last: BTreeMap<ParamId, ValId> =
+            self.directions.iter().map(|((param, _), (next, _))| (*param, *next)).collect();
+        for (param, next) in last {
             let name = self.model.params[param.idx()].name.clone();
-            self.net.outputs.push(Output { name, val: *next, sink: Sink::Param(param.idx()) });
+            self.net.outputs.push(Output { name, val: next, sink: Sink::Param(param.idx()) });
         }
     }
 
-    /// The largest singular value by one power iteration (von Mises 1929) from the direction `v` of the update before: `u = W v`, `v = W' u`, each of
+    /// The largest singular value by power iterations (von Mises 1929) from the direction `v` of the update before: `u = W v`, `v = W' u`, each of
     /// length 1, then `u' W v`, in which both are constant. That product is made for every sample, so that its gradient is that of any weights.
-    fn spectral_norm(&mut self, weight: &hir::Expr, direction: ParamId) -> ValId {
-        if let Some((_, known)) = self.directions.get(&direction) {
+    fn spectral_norm(&mut self, weight: &hir::Expr, direction: ParamId, iterations: usize) -> ValId {
+        if let Some((_, known)) = self.directions.get(&(direction, iterations)) {
             return *known;
         }
         let w = expr(self, weight);
         let ty = Ty::tensor(&self.net.params[direction.idx()].shape);
-        let before = self.net.graph.push(Op::Param(direction.idx()), &[], ty);
-        let u = self.net.graph.matmul(before, w, false);
-        let u = self.unit_vector(u);
-        let v = self.net.graph.matmul(u, w, true);
-        let v = self.unit_vector(v);
+        let mut v = self.net.graph.push(Op::Param(direction.idx()), &[], ty);
+        let mut u = v;
+        for _ in 0..iterations {
+            u = self.net.graph.matmul(v, w, false);
+            u = self.unit_vector(u);
+            v = self.net.graph.matmul(u, w, true);
+            v = self.unit_vector(v);
+        }
         let mask = self.mask();
         let graph = &mut self.net.graph;
         let of_each = graph.pointwise(Pw::Mul, &[v, mask]);
         let out = graph.matmul(of_each, w, false);
         let along = graph.pointwise(Pw::Mul, &[out, u]);
         let norm = graph.fold(Fold::Sum, Axes { index: true, ..Axes::default() }, along);
-        self.directions.insert(direction, (v, norm));
+        self.directions.insert((direction, iterations), (v, norm));
         norm
     }
 
@@ -182,7 +187,9 @@ impl Scope for JobValues<'_> {
                 let ty = self.net.graph.ty(args[0]).clone();
                 self.net.graph.push(Op::Arrange, &args, ty)
             }
-            ExprKind::SpectralNorm { weight, direction } => self.spectral_norm(weight, *direction),
+            ExprKind::SpectralNorm { weight, direction, iterations } => {
+                self.spectral_norm(weight, *direction, *iterations)
+            }
             ExprKind::Emit(pop) => self.traces[&output_name(self.model, *pop, None)],
             ExprKind::Trace(pop, trace) => {
                 let name = output_name(self.model, *pop, Some(*trace));

@@ -84,7 +84,10 @@ fn other(expr: &Expr, names: &Names) -> String {
             format!("{}({}{count})", op.name(), text(value, names, 0))
         }
         ExprKind::Arranged(value, keys) => format!("arranged({}, {})", one(value), one(keys)),
-        ExprKind::SpectralNorm { weight, .. } => format!("spectral_norm({})", one(weight)),
+        ExprKind::SpectralNorm { weight, iterations: 1, .. } => format!("spectral_norm({})", one(weight)),
+        ExprKind::SpectralNorm { weight, iterations, .. } => {
+            format!("spectral_norm({}, iterations = {iterations})", one(weight))
+        }
         ExprKind::Element(stored, index) => {
             let index: Vec<String> = index.iter().map(one).collect();
             format!("{}[{}]", self::stored(stored), index.join(", "))

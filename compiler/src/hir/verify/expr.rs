@@ -126,10 +126,11 @@ impl<'a> Scope<'a> {
                 of(expr, param.unit, &param.shape)
             }
             ExprKind::Normalise(norm) => self.norm(expr, norm),
-            ExprKind::SpectralNorm { weight, direction } => {
+            ExprKind::SpectralNorm { weight, direction, iterations } => {
                 let param = model.params.get(direction.idx()).ok_or("no such direction")?;
                 let senders = weight.shape.iter().skip(1).product::<usize>();
-                let fits = weight.shape.len() > 1 && param.shape == [senders] && !param.trained;
+                let fits =
+                    weight.shape.len() > 1 && param.shape == [senders] && !param.trained && *iterations > 0;
                 ensure(fits, || format!("{} is no direction of {:?}", param.name, weight.shape))?;
                 of(expr, weight.unit, &[])
             }
