@@ -7,6 +7,7 @@ use libtest_mimic::Trial;
 use snn_compiler::net::Net;
 use snn_compiler::pipeline::{Options, Purpose};
 use snn_runtime::program::CARRIED;
+use snn_runtime::train::tensors::File;
 use std::path::Path;
 
 /// The trials.
@@ -16,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
         plain("carried: each sample of a batch goes on, and an epoch starts anew", counted),
         plain("carried: what is learned in short sequences holds in long ones", long_sequences),
         plain("carried: threads and a checkpoint change nothing", gone_on),
+        plain("carried: running statistics are no states", statistics),
     ]
 }
 
@@ -158,4 +160,36 @@ fn gone_on() -> Result<(), String> {
     ensure(one == run("parts", &["--resume"])?, || {
         "weights are not those of a training in one go".to_string()
     })
+}
+
+/// A normalisation keeps statistics from step to step; from batch to batch they go on as parameters, and are what they are without carried states where
+/// nothing is learned and they depend on no state.
+fn statistics() -> Result<(), String> {
+    let run = |states: &str| -> Result<Vec<f32>, String> {
+        let folder = Folder::new()?;
+        let text = format!(
+            "model Net {{
+                input x: [64]
+                let n = BatchNorm[12]
+                let y = Integrator[10]
+                x -> n : dense
+                n -> y : dense
+                output y.v
+            }}
+            data digits = std.data.digits(split = 0.8)
+            train Net on digits {{ steps 5   batch 64   epochs 2   optimizer sgd(lr = 0)   states {states} }}"
+        );
+        let (file, out) = (folder.file("net.snn", text)?, folder.path("out"));
+        snnc(&["run", &file, "--out", &out, "--quiet"])?.expect(0)?;
+        let checkpoint = File::read(&Path::new(&out).join("Net.safetensors")).map_err(|e| e.message)?;
+        let tensors = ["n.norm.mean", "n.norm.variance"].map(|name| checkpoint.tensor(name));
+        let values: Result<Vec<Vec<f32>>, String> = tensors
+            .into_iter()
+            .map(|tensor| tensor.map(|(_, values)| values).map_err(|e| e.message))
+            .collect();
+        Ok(values?.concat())
+    };
+    let (carried, fresh) = (run("carried")?, run("fresh")?);
+    let holds = carried == fresh && fresh.iter().all(|value| *value != 0.0 && *value != 1.0);
+    ensure(holds, || format!("{carried:?} and {fresh:?}"))
 }

@@ -5,6 +5,7 @@
 //! ([`Scalar::Carried`] is 0) the first values are what they would be, with their gradients.
 
 use super::expr::with_index;
+use super::norm::STATISTIC;
 use crate::net::{Net, Output, Sink};
 use crate::step::ops::Pw;
 use crate::step::{Input, Op, State, StepFn, Ty, ValId};
@@ -12,11 +13,16 @@ use snn_runtime::abi::Scalar;
 use snn_runtime::program::CARRIED;
 use std::collections::BTreeMap;
 
-/// Lets all states of a step start with inputs `carried 0 h.v`, and gives outputs of the same names, their values after the step.
+/// Lets all states of a step start with inputs `carried 0 h.v`, and gives outputs of the same names, their values after the step. Running statistics
+/// of a normalisation, which have no samples, go on as the parameters that they are.
 pub fn carry(step: &mut StepFn) {
     (0..step.states.len()).for_each(|idx| one_step_each(step, idx));
     let going = step.graph.push(Op::Scalar(Scalar::Carried), &[], Ty::SCALAR);
-    for idx in 0..step.states.len() {
+    let is_statistic = |idx: &usize| {
+        step.outputs.iter().any(|(name, _)| *name == format!("{STATISTIC}{}", step.states[*idx].name))
+    };
+    let own: Vec<usize> = (0..step.states.len()).filter(|idx| !is_statistic(idx)).collect();
+    for idx in own {
         let State { name, init, next, ty, .. } = step.states[idx].clone();
         let name = format!("{CARRIED}{idx} {name}");
         let input = step.graph.push(Op::Input(step.inputs.len()), &[], ty.clone());
