@@ -44,7 +44,7 @@ pub enum Command {
     /// Run the jobs for lists of values and several seeds: means, intervals, success rates
     Sweep(Sweep),
     /// Measure a network before training, on its first batch: weights, rates, gradients, and what to change
-    Inspect(Run),
+    Inspect(Inspect),
     /// Print a stage of the compiler
     Emit {
         /// The file.
@@ -97,6 +97,17 @@ pub struct Run {
     /// Common options.
     #[command(flatten)]
     pub common: Common,
+}
+
+/// `inspect`.
+#[derive(Args, Debug, Clone)]
+pub struct Inspect {
+    /// Train too, and show what that changed: weights, representations, the kernel of gradients.
+    #[arg(long)]
+    pub after: bool,
+    /// What all commands have that run jobs.
+    #[command(flatten)]
+    pub run: Run,
 }
 
 /// `sweep`. It has no folder for checkpoints: every run begins anew.

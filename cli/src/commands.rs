@@ -27,7 +27,7 @@ pub fn run(cli: Cli) -> i32 {
         Command::Test(r) => jobs(&r, &[], true),
         Command::Gradcheck(r) => finish(&r.file, &r.common, check_gradients(&r)),
         Command::Bench(r) => finish(&r.file, &r.common, measure(&r)),
-        Command::Inspect(r) => finish(&r.file, &r.common, look(&r)),
+        Command::Inspect(i) => finish(&i.run.file, &i.run.common, look(&i.run, i.after)),
         Command::Sweep(s) => {
             stop_on_interruption();
             sweep::sweep(&s)
@@ -50,9 +50,8 @@ fn with_memory(mut command: Command) -> Command {
         Command::Run(r) | Command::Train(r) | Command::Eval(r) | Command::Simulate(r) => {
             r.common.memory = r.memory
         }
-        Command::Test(r) | Command::Gradcheck(r) | Command::Bench(r) | Command::Inspect(r) => {
-            r.common.memory = r.memory
-        }
+        Command::Test(r) | Command::Gradcheck(r) | Command::Bench(r) => r.common.memory = r.memory,
+        Command::Inspect(i) => i.run.common.memory = i.run.memory,
         Command::Check { memory, common, .. } => common.memory = memory.flatten(),
         _ => {}
     }
@@ -163,9 +162,12 @@ fn check_gradients(r: &Run) -> Result<Vec<JobReport>, Failure> {
     Ok(vec![report])
 }
 
-fn look(r: &Run) -> Result<Vec<JobReport>, Failure> {
+fn look(r: &Run, after: bool) -> Result<Vec<JobReport>, Failure> {
+    if after {
+        stop_on_interruption();
+    }
     let loaded = load(&r.file, &r.common)?;
-    let report = inspect::inspect(&mut Runner::new(&loaded, &r.common)?)?;
+    let report = inspect::inspect(&mut Runner::new(&loaded, &r.common)?, after)?;
     if !r.common.shared.json {
         report::out(&report.text);
     }

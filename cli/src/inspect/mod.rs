@@ -1,8 +1,10 @@
 //! `inspect`: a network before training, on the first batch of its training with its first weights. Weights and their ranks, activity,
-//! gradients, the bias of its guesses, and what to change where it is silent or saturated.
+//! gradients, the bias of its guesses, and what to change where it is silent or saturated. What the training changes is in `lazy`.
 
 mod activity;
 mod advice;
+mod kernel;
+mod lazy;
 mod matrix;
 
 use crate::job::{Ready, Runner, facts};
@@ -10,7 +12,8 @@ use crate::load::Failure;
 use crate::report::JobReport;
 use activity::Activity;
 use advice::Advice;
-use snn_compiler::hir::{Job, JobKind};
+use kernel::Probe;
+use snn_compiler::hir::{Job, JobKind, Param};
 use snn_compiler::pipeline::Purpose;
 use snn_runtime::abi::{SCALARS, Scalar};
 use snn_runtime::data::{Dataset, Target};
@@ -45,8 +48,8 @@ struct Guess {
     gamma: Option<f64>,
 }
 
-/// Measures the first training of a file.
-pub fn inspect(runner: &mut Runner) -> Result<JobReport, Failure> {
+/// Measures the first training of a file; with `after` it also trains, and says what that changed.
+pub fn inspect(runner: &mut Runner, after: bool) -> Result<JobReport, Failure> {
     let start = Instant::now();
     let jobs = &runner.loaded.checked.program.jobs;
     let Some(job) = jobs.iter().find(|j| j.kind == JobKind::Train).cloned() else {
@@ -75,6 +78,10 @@ pub fn inspect(runner: &mut Runner) -> Result<JobReport, Failure> {
     report.metrics = metrics(&ready, &rows, &activities, guess.as_ref(), &advice);
     report.text = text(&job, &report.model, batch, (&rows, &activities, guess.as_ref(), &advice));
     report.advice = advice.into_iter().map(|advice| advice.text).collect();
+    if after {
+        let probe = Probe { data, samples, call: &call };
+        lazy::compare(runner, &job, (&ready, &weights), &probe)?.add_to(&mut report);
+    }
     report.seconds.compile = ready.seconds;
     report.seconds.total = start.elapsed().as_secs_f64();
     Ok(report)
@@ -96,20 +103,23 @@ fn rows(runner: &Runner, job: &Job, ready: &Ready, weights: &Weights) -> Vec<Row
         .map(|(idx, param)| {
             let gradient = ready.engine.read(&format!("grad {}", param.name));
             let norm = gradient.map(|g| g.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt());
-            // Matrices lie as [sending][receiving]; their singular values do not mind.
-            let rows = match param.shape[..] {
-                [_, pre] => Some(pre),
-                [_, ref taps @ ..] if param.windows => Some(taps.iter().product()),
-                _ => None,
-            };
             Row {
                 name: param.name.clone(),
                 shape: param.shape.clone(),
-                weights: matrix::measure(weights.param(program, idx), rows),
+                weights: matrix::measure(weights.param(program, idx), matrix_rows(param)),
                 gradient: norm,
             }
         })
         .collect()
+}
+
+/// Rows of a parameter that is a matrix. It lies as [sending][receiving]; its singular values do not mind.
+fn matrix_rows(param: &Param) -> Option<usize> {
+    match param.shape[..] {
+        [_, pre] => Some(pre),
+        [_, ref taps @ ..] if param.windows => Some(taps.iter().product()),
+        _ => None,
+    }
 }
 
 /// The answers on the batch; none without classes.
