@@ -133,6 +133,8 @@ pub struct Sweep {
 pub enum Diag {
     /// How much becomes of a small perturbation of the weights, by when it happens
     Butterfly(Butterfly),
+    /// The derivative of the trained weights by the first ones: what training amplifies, keeps, forgets
+    Jacobian(Jacobian),
 }
 
 impl Diag {
@@ -140,6 +142,7 @@ impl Diag {
     pub fn run(&self) -> &Run {
         match self {
             Diag::Butterfly(b) => &b.run,
+            Diag::Jacobian(j) => &j.run,
         }
     }
 }
@@ -171,6 +174,20 @@ pub struct Butterfly {
     /// Which noise of those that the seed of the training has.
     #[arg(long, default_value_t = 0)]
     pub draw: u64,
+}
+
+/// `diag jacobian`.
+#[derive(Args, Debug, Clone)]
+pub struct Jacobian {
+    /// What all commands have that run jobs.
+    #[command(flatten)]
+    pub run: Run,
+    /// How far each first value is moved, by the root mean square of its parameter.
+    #[arg(long, default_value_t = 0.001, value_parser = positive)]
+    pub step: f64,
+    /// Singular values that are not further from 1 count as those of the bulk.
+    #[arg(long, default_value_t = 0.05, value_parser = positive)]
+    pub delta: f64,
 }
 
 /// A place in a training.
@@ -205,6 +222,10 @@ fn moment(text: &str) -> Result<Moment, String> {
 
 fn scale(text: &str) -> Result<f64, String> {
     number(text, |value| value >= 0.0).ok_or("a number that is not negative is wanted, such as 1e-3".into())
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    number(text, |value| value > 0.0).ok_or("a number above 0 is wanted".into())
 }
 
 fn fraction(text: &str) -> Result<f64, String> {

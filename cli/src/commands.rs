@@ -1,6 +1,6 @@
 //! Subcommands: which jobs they run, and the small ones whole.
 
-use crate::args::{Butterfly, Cli, Command, Common, Diag, Run, StageName};
+use crate::args::{Butterfly, Cli, Command, Common, Diag, Jacobian, Run, StageName};
 use crate::job::memory::Needs;
 use crate::job::{Runner, STOP, facts};
 use crate::load::{self, Failure, load};
@@ -58,7 +58,9 @@ fn with_memory(mut command: Command) -> Command {
         Command::Test(r) | Command::Gradcheck(r) | Command::Bench(r) | Command::Inspect(r) => {
             r.common.memory = r.memory
         }
-        Command::Diag { question: Diag::Butterfly(Butterfly { run, .. }) } => run.common.memory = run.memory,
+        Command::Diag {
+            question: Diag::Butterfly(Butterfly { run, .. }) | Diag::Jacobian(Jacobian { run, .. }),
+        } => run.common.memory = run.memory,
         Command::Check { memory, common, .. } => common.memory = memory.flatten(),
         _ => {}
     }
@@ -184,6 +186,7 @@ fn ask(question: &Diag) -> Result<Vec<JobReport>, Failure> {
     let mut runner = Runner::new(&loaded, &run.common)?;
     let reports = match question {
         Diag::Butterfly(b) => diagnose::butterfly::butterfly(&mut runner, b)?,
+        Diag::Jacobian(j) => vec![diagnose::jacobian::jacobian(&mut runner, j)?],
     };
     if !run.common.shared.json {
         reports.iter().for_each(|report| report::out(&report.text));

@@ -1,10 +1,12 @@
 //! `diag` as a process of its own: perturbed trainings against what must come out where nothing is perturbed and against published orders of
-//! magnitude.
+//! magnitude; the derivative of a training against the one that is known of a linear one.
 
 use crate::cli::{Folder, ensure, plain, small, snnc};
 use crate::corpus::root;
 use libtest_mimic::Trial;
 use serde_json::Value;
+use snn_compiler::interp::matrix::{EXACT, Matrix, singular_values};
+use snn_runtime::data::source::{self, ArgValue};
 
 /// The trials.
 pub fn trials() -> Vec<Trial> {
@@ -15,6 +17,9 @@ pub fn trials() -> Vec<Trial> {
         plain("butterfly: noise has the size that was asked for, where it was asked for", noise),
         plain("butterfly: running statistics are made anew on the line", statistics),
         plain("butterfly: mistakes", butterfly_mistakes),
+        plain("jacobian: of a linear training it is the known one", linear),
+        plain("jacobian: the bulk is left as it is", bulk),
+        plain("jacobian: mistakes", jacobian_mistakes),
     ]
 }
 
@@ -160,4 +165,65 @@ fn butterfly_mistakes() -> Result<(), String> {
     let ran =
         snnc(&["diag", "butterfly", &folder.file("steep.snn", steep)?, "--json"])?.fails_with("E0907")?;
     ensure(ran.json()?["error"][0]["code"] == "E0907", || ran.out.clone())
+}
+
+/// The loss y² with y = w x: each update multiplies w by 1 - 2 rate mean(x xᵀ), which is symmetric, and the derivative of the training is a power of that.
+fn linear() -> Result<(), String> {
+    let (inputs, samples, rate, updates) = (5usize, 24usize, 0.2, 6);
+    let folder = Folder::new()?;
+    let text = format!(
+        "model Linear {{\n    input x: [{inputs}]\n    let y = Rate[1]\n    x -> y : dense\n    output y\n}}\n\
+         data draws = std.data.noise(samples = {samples}, inputs = {inputs}, split = 1)\n\
+         train Linear on draws {{ steps 1   batch {samples}   epochs {updates}   optimizer sgd(lr = {rate})   \
+         loss sum(y^2, over = population) }}\n"
+    );
+    let answer = ask("jacobian", &folder.file("linear.snn", text)?, &["--step", "0.1"])?;
+    let args = [("samples", samples as f64), ("inputs", inputs as f64), ("split", 1.0)];
+    let args = args.map(|(name, value)| (name.to_string(), ArgValue::Num(value)));
+    let data = source::load("noise", &args, &root(), false).map_err(|e| e.to_string())?.train;
+    let moment = |i: usize, j: usize| {
+        let products = data.x.chunks(inputs).map(|x| f64::from(x[i]) * f64::from(x[j]));
+        products.sum::<f64>() / samples as f64
+    };
+    let one = Matrix::from_fn(inputs, inputs, |i, j| f64::from(u8::from(i == j)) - 2.0 * rate * moment(i, j));
+    let whole = (1..updates).fold(one.clone(), |product, _| product.times(&one));
+    for (k, known) in singular_values(&whole, EXACT).into_iter().enumerate() {
+        let found = number(&answer[0], &format!("sigma.{k}"))?;
+        ensure((found - known).abs() < 1e-4, || format!("singular value {k} is {found}, not {known}"))?;
+        let alignment = number(&answer[0], &format!("alignment.{k}"))?;
+        ensure((alignment - 1.0).abs() < 1e-3, || format!("alignment {k} is {alignment}"))?;
+    }
+    ensure(number(&answer[0], "numbers")? == inputs as f64, || answer[0].to_string())?;
+    ensure(number(&answer[0], "stable")? >= 1.0 && number(&answer[0], "error")? < 1e-3, || {
+        answer[0].to_string()
+    })
+}
+
+fn bulk() -> Result<(), String> {
+    let answer = ask("jacobian", &example("jacobian.snn"), &["-p", "units=6"])?;
+    let job = &answer[0];
+    let numbers = number(job, "numbers")?;
+    let parts = number(job, "chaotic")? + number(job, "bulk")? + number(job, "stable")?;
+    ensure(numbers == 17.0 * 6.0 + 7.0 * 4.0 && parts == numbers, || job.to_string())?;
+    let (bulk, elsewhere) = (number(job, "alignment.bulk")?, number(job, "alignment.elsewhere")?);
+    ensure(bulk > elsewhere + 0.2, || format!("alignment {bulk} of the bulk, {elsewhere} elsewhere"))?;
+    ensure(number(job, "bulk")? >= 5.0 && number(job, "chaotic")? > 0.0, || job.to_string())?;
+    ensure(number(job, "error")? < 0.02, || format!("error {}", job["metrics"]["error"]))?;
+    // A step that is too large is told.
+    let args = ["-p", "units=6", "--step", "0.03"];
+    let advice = ask("jacobian", &example("jacobian.snn"), &args)?[0]["advice"].to_string();
+    ensure(advice.contains("another --step"), || advice.clone())
+}
+
+fn jacobian_mistakes() -> Result<(), String> {
+    let folder = Folder::new()?;
+    let spikes = snnc(&["diag", "jacobian", &folder.file("net.snn", small(""))?])?.fails_with("E0916")?;
+    ensure(spikes.err.contains("snnc diag butterfly"), || spikes.err.clone())?;
+    let large = snnc(&["diag", "jacobian", &example("butterfly.snn"), "--json"])?.fails_with("E0916")?;
+    ensure(large.err.contains("1732 trained numbers, at most 1000"), || large.err.clone())?;
+    ensure(large.json()?["error"][0]["code"] == "E0916", || large.out.clone())?;
+    snnc(&["diag", "jacobian", &example("jacobian.snn"), "--epochs", "0"])?.fails_with("E0916")?;
+    snnc(&["diag", "jacobian", &example("jacobian.snn"), "--step", "0"])?.expect(2)?;
+    snnc(&["diag", "jacobian", "no-such-file.snn"])?.fails_with("E0901")?;
+    Ok(())
 }

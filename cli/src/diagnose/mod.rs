@@ -1,7 +1,8 @@
-//! `diag`: what the course of a training depends on, found out by training again and again from other weights: `butterfly` perturbs them. Here is
-//! what questions share.
+//! `diag`: what the course of a training depends on, found out by training again and again from other weights: a small perturbation of them
+//! (`butterfly`), the derivative of the last weights by the first ones (`jacobian`). Here is what both share.
 
 pub mod butterfly;
+pub mod jacobian;
 mod line;
 mod noise;
 
@@ -14,7 +15,7 @@ use snn_runtime::data::source::Split;
 use snn_runtime::engine::{Engine, SectionTimes, Weights};
 use snn_runtime::train::checkpoint::Progress;
 use snn_runtime::train::evaluate::{self, Report};
-use snn_runtime::train::trainer::{Observer, Outcome, Settings, Trainer};
+use snn_runtime::train::trainer::{Epoch, Observer, Outcome, Settings, Trainer};
 use std::sync::Arc;
 
 /// A failure with the code of diagnoses.
@@ -148,6 +149,14 @@ impl Course {
         let params = runner.model(&self.job).params.iter().enumerate();
         params.filter(|(_, param)| param.trained).map(|(idx, _)| idx).collect()
     }
+}
+
+/// An observer that only trains.
+struct Nobody;
+
+impl Observer for Nobody {
+    fn batch(&mut self, _epoch: usize, _done: usize, _total: usize) {}
+    fn epoch(&mut self, _epoch: &Epoch) {}
 }
 
 /// Euclidean norm.
