@@ -1,5 +1,5 @@
-//! `diag` as a process of its own: perturbed trainings against what must come out where nothing is perturbed and against published orders of
-//! magnitude; the derivative of a training against the one that is known of a linear one.
+//! `diag` as a process of its own: perturbed trainings against what must come out where nothing is perturbed, against linear trainings and
+//! published orders of magnitude; the derivative of a training against the one that is known of a linear one.
 
 use crate::cli::{Folder, ensure, plain, small, snnc};
 use crate::corpus::root;
@@ -13,11 +13,15 @@ pub fn trials() -> Vec<Trial> {
     vec![
         plain("butterfly: early perturbations lead behind a barrier, later ones do not", early_chaos),
         plain("butterfly: without noise the weights are the same", no_noise),
+        plain(
+            "butterfly: in a linear training perturbations become as long as is known",
+            linear_perturbations,
+        ),
         plain("butterfly: a spiking network", spiking),
         plain("butterfly: noise has the size that was asked for, where it was asked for", noise),
         plain("butterfly: running statistics are made anew on the line", statistics),
         plain("butterfly: mistakes", butterfly_mistakes),
-        plain("jacobian: of a linear training it is the known one", linear),
+        plain("jacobian: of a linear training it is the known one", linear_derivative),
         plain("jacobian: the bulk is left as it is", bulk),
         plain("jacobian: mistakes", jacobian_mistakes),
     ]
@@ -158,6 +162,15 @@ fn butterfly_mistakes() -> Result<(), String> {
     {
         ask(&wrong)?.expect(2)?;
     }
+    // A perturbed training that diverges is a result.
+    let args = ["--at", "0,3", "--scale", "1e30", "--epochs", "1"];
+    for pair in self::ask("butterfly", &file, &args)? {
+        ensure(number(&pair, "diverged")? == 1.0 && pair["metrics"]["distance"].is_null(), || {
+            pair.to_string()
+        })?;
+    }
+    let told = ask(&args)?.expect(0)?;
+    ensure(told.out.contains("1e30") && told.out.contains("diverged"), || told.out.clone())?;
     let folder = Folder::new()?;
     let untrained = small("").lines().filter(|l| !l.starts_with("train")).collect::<Vec<_>>().join("\n");
     snnc(&["diag", "butterfly", &folder.file("untrained.snn", untrained)?])?.fails_with("E0912")?;
@@ -167,33 +180,75 @@ fn butterfly_mistakes() -> Result<(), String> {
     ensure(ran.json()?["error"][0]["code"] == "E0907", || ran.out.clone())
 }
 
-/// The loss y² with y = w x: each update multiplies w by 1 - 2 rate mean(x xᵀ), which is symmetric, and the derivative of the training is a power of that.
-fn linear() -> Result<(), String> {
-    let (inputs, samples, rate, updates) = (5usize, 24usize, 0.2, 6);
+/// A training with the loss y², y = w x, on one batch: each update multiplies w by the symmetric matrix 1 - 2 rate mean(x xᵀ).
+struct Linear {
+    inputs: usize,
+    updates: usize,
+}
+
+const SAMPLES: usize = 24;
+const RATE: f64 = 0.2;
+
+impl Linear {
+    fn text(&self) -> String {
+        let Linear { inputs, updates } = self;
+        format!(
+            "model Linear {{\n    input x: [{inputs}]\n    let y = Rate[1]\n    x -> y : dense\n    output y\n}}\n\
+             data draws = std.data.noise(samples = {SAMPLES}, inputs = {inputs}, split = 1)\n\
+             train Linear on draws {{ steps 1   batch {SAMPLES}   epochs {updates}   optimizer sgd(lr = {RATE})   \
+             loss sum(y^2, over = population) }}\n"
+        )
+    }
+
+    /// What an update multiplies w by.
+    fn update(&self) -> Result<Matrix, String> {
+        let n = self.inputs;
+        let args = [("samples", SAMPLES as f64), ("inputs", n as f64), ("split", 1.0)];
+        let args = args.map(|(name, value)| (name.to_string(), ArgValue::Num(value)));
+        let data = source::load("noise", &args, &root(), false).map_err(|e| e.to_string())?.train;
+        let moment = |i: usize, j: usize| {
+            let products = data.x.chunks(n).map(|x| f64::from(x[i]) * f64::from(x[j]));
+            products.sum::<f64>() / SAMPLES as f64
+        };
+        Ok(Matrix::from_fn(n, n, |i, j| f64::from(u8::from(i == j)) - 2.0 * RATE * moment(i, j)))
+    }
+}
+
+/// With two weights and the factors a and b of the two directions, a perturbation is after k updates sqrt(c a^2k + (1 - c) b^2k) times as long; its
+/// direction, and so c, is told by one update.
+fn linear_perturbations() -> Result<(), String> {
     let folder = Folder::new()?;
-    let text = format!(
-        "model Linear {{\n    input x: [{inputs}]\n    let y = Rate[1]\n    x -> y : dense\n    output y\n}}\n\
-         data draws = std.data.noise(samples = {samples}, inputs = {inputs}, split = 1)\n\
-         train Linear on draws {{ steps 1   batch {samples}   epochs {updates}   optimizer sgd(lr = {rate})   \
-         loss sum(y^2, over = population) }}\n"
-    );
-    let answer = ask("jacobian", &folder.file("linear.snn", text)?, &["--step", "0.1"])?;
-    let args = [("samples", samples as f64), ("inputs", inputs as f64), ("split", 1.0)];
-    let args = args.map(|(name, value)| (name.to_string(), ArgValue::Num(value)));
-    let data = source::load("noise", &args, &root(), false).map_err(|e| e.to_string())?.train;
-    let moment = |i: usize, j: usize| {
-        let products = data.x.chunks(inputs).map(|x| f64::from(x[i]) * f64::from(x[j]));
-        products.sum::<f64>() / samples as f64
-    };
-    let one = Matrix::from_fn(inputs, inputs, |i, j| f64::from(u8::from(i == j)) - 2.0 * rate * moment(i, j));
-    let whole = (1..updates).fold(one.clone(), |product, _| product.times(&one));
+    let training = Linear { inputs: 2, updates: 6 };
+    let args = ["--at", "5,4,3,2,1,0", "--scale", "0.5"];
+    let pairs = ask("butterfly", &folder.file("linear.snn", training.text())?, &args)?;
+    let factors = singular_values(&training.update()?, EXACT);
+    let power = |which: usize, k: usize| factors[which].powi(2 * k as i32);
+    let mut share = None;
+    for (at, pair) in pairs.iter().enumerate() {
+        let k = at + 1;
+        let longer = number(pair, "distance")? / number(pair, "perturbation")?;
+        let c = *share.get_or_insert((longer.powi(2) - power(1, 1)) / (power(0, 1) - power(1, 1)));
+        let known = (c * power(0, k) + (1.0 - c) * power(1, k)).sqrt();
+        ensure((longer - known).abs() < 1e-5, || format!("after {k} updates {longer} times, not {known}"))?;
+        ensure((number(pair, "perturbation")? - 0.5).abs() < 1e-6, || pair.to_string())?;
+    }
+    ensure(pairs.len() == 6 && share.is_some_and(|c| (0.02..0.98).contains(&c)), || format!("{share:?}"))
+}
+
+/// The derivative of the training is the power of that of an update.
+fn linear_derivative() -> Result<(), String> {
+    let folder = Folder::new()?;
+    let training = Linear { inputs: 5, updates: 6 };
+    let answer = ask("jacobian", &folder.file("linear.snn", training.text())?, &["--step", "0.1"])?;
+    let one = training.update()?;
+    let whole = (1..training.updates).fold(one.clone(), |product, _| product.times(&one));
     for (k, known) in singular_values(&whole, EXACT).into_iter().enumerate() {
         let found = number(&answer[0], &format!("sigma.{k}"))?;
         ensure((found - known).abs() < 1e-4, || format!("singular value {k} is {found}, not {known}"))?;
         let alignment = number(&answer[0], &format!("alignment.{k}"))?;
         ensure((alignment - 1.0).abs() < 1e-3, || format!("alignment {k} is {alignment}"))?;
     }
-    ensure(number(&answer[0], "numbers")? == inputs as f64, || answer[0].to_string())?;
+    ensure(number(&answer[0], "numbers")? == 5.0, || answer[0].to_string())?;
     ensure(number(&answer[0], "stable")? >= 1.0 && number(&answer[0], "error")? < 1e-3, || {
         answer[0].to_string()
     })
