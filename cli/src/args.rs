@@ -45,6 +45,12 @@ pub enum Command {
     Sweep(Sweep),
     /// Measure a network before training, on its first batch: weights, rates, gradients, and what to change
     Inspect(Inspect),
+    /// Ask what the course of a training depends on
+    Diag {
+        /// Which question.
+        #[command(subcommand)]
+        question: Diag,
+    },
     /// Print a stage of the compiler
     Emit {
         /// The file.
@@ -131,6 +137,114 @@ pub struct Sweep {
     /// What all commands have that run jobs.
     #[command(flatten)]
     pub shared: Shared,
+}
+
+/// Questions of `diag`.
+#[derive(Subcommand, Debug)]
+pub enum Diag {
+    /// How much becomes of a small perturbation of the weights, by when it happens
+    Butterfly(Butterfly),
+    /// The derivative of the trained weights by the first ones: what training amplifies, keeps, forgets
+    Jacobian(Jacobian),
+}
+
+impl Diag {
+    /// What all commands have that run jobs.
+    pub fn run(&self) -> &Run {
+        match self {
+            Diag::Butterfly(b) => &b.run,
+            Diag::Jacobian(j) => &j.run,
+        }
+    }
+}
+
+/// `diag butterfly`.
+#[derive(Args, Debug, Clone)]
+pub struct Butterfly {
+    /// What all commands have that run jobs.
+    #[command(flatten)]
+    pub run: Run,
+    /// When weights are perturbed: after so many updates (0: before the first one) or after a share of the training (25%), between commas.
+    #[arg(long, value_name = "STEPS", value_delimiter = ',', default_value = "0,1%,5%,25%,50%,90%", value_parser = moment)]
+    pub at: Vec<Moment>,
+    /// Norms of the noise by the norm of the first values of what is perturbed, between commas.
+    #[arg(long, value_name = "SCALES", value_delimiter = ',', default_value = "1e-3", value_parser = scale)]
+    pub scale: Vec<f64>,
+    /// Share of the numbers that are perturbed, chosen at random; the others of the noise are left out.
+    #[arg(long, default_value_t = 1.0, value_parser = fraction)]
+    pub fraction: f64,
+    /// Perturbs only these parameters, between commas.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Does not perturb these parameters, between commas.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub except: Vec<String>,
+    /// Data of losses, errors and answers.
+    #[arg(long, value_enum, default_value_t = Part::Train)]
+    pub on: Part,
+    /// Which noise of those that the seed of the training has.
+    #[arg(long, default_value_t = 0)]
+    pub draw: u64,
+}
+
+/// `diag jacobian`.
+#[derive(Args, Debug, Clone)]
+pub struct Jacobian {
+    /// What all commands have that run jobs.
+    #[command(flatten)]
+    pub run: Run,
+    /// How far each first value is moved, by the root mean square of its parameter.
+    #[arg(long, default_value_t = 0.001, value_parser = positive)]
+    pub step: f64,
+    /// Singular values that are not further from 1 count as those of the bulk.
+    #[arg(long, default_value_t = 0.05, value_parser = positive)]
+    pub delta: f64,
+}
+
+/// A place in a training.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Moment {
+    /// After so many updates.
+    Update(u64),
+    /// After a share of all updates, below 1.
+    Share(f64),
+}
+
+/// A part of a data set.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// What is trained on.
+    Train,
+    /// The rest.
+    Test,
+}
+
+fn moment(text: &str) -> Result<Moment, String> {
+    let wrong =
+        || "a number of updates (10) or a share of the training below 100% (25%) is wanted".to_string();
+    let Some(percent) = text.trim().strip_suffix('%') else {
+        return text.trim().parse().map(Moment::Update).map_err(|_| wrong());
+    };
+    match percent.trim().parse::<f64>() {
+        Ok(percent) if (0.0..100.0).contains(&percent) => Ok(Moment::Share(percent / 100.0)),
+        _ => Err(wrong()),
+    }
+}
+
+fn scale(text: &str) -> Result<f64, String> {
+    number(text, |value| value >= 0.0).ok_or("a number that is not negative is wanted, such as 1e-3".into())
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    number(text, |value| value > 0.0).ok_or("a number above 0 is wanted".into())
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    number(text, |value| value > 0.0 && value <= 1.0).ok_or("a number above 0, at most 1, is wanted".into())
+}
+
+fn number(text: &str, holds: impl Fn(f64) -> bool) -> Option<f64> {
+    text.trim().parse().ok().filter(|value: &f64| value.is_finite() && holds(*value))
 }
 
 /// What all commands have that run jobs.

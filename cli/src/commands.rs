@@ -1,11 +1,11 @@
 //! Subcommands: which jobs they run, and the small ones whole.
 
-use crate::args::{Cli, Command, Common, Run, StageName};
+use crate::args::{Butterfly, Cli, Command, Common, Diag, Jacobian, Run, StageName};
 use crate::job::memory::Needs;
 use crate::job::{Runner, STOP, facts};
 use crate::load::{self, Failure, load};
 use crate::report::{self, JobReport};
-use crate::{bench, explain, gradcheck, inspect, sweep, testing};
+use crate::{bench, diagnose, explain, gradcheck, inspect, sweep, testing};
 use snn_compiler::diag::{Code, Diagnostics, render};
 use snn_compiler::hir::JobKind;
 use snn_compiler::pipeline::{self, DataFacts, Purpose, Stage};
@@ -28,6 +28,11 @@ pub fn run(cli: Cli) -> i32 {
         Command::Gradcheck(r) => finish(&r.file, &r.common, check_gradients(&r)),
         Command::Bench(r) => finish(&r.file, &r.common, measure(&r)),
         Command::Inspect(i) => finish(&i.run.file, &i.run.common, look(&i.run, i.after)),
+        Command::Diag { question } => {
+            stop_on_interruption();
+            let run = question.run();
+            finish(&run.file, &run.common, ask(&question))
+        }
         Command::Sweep(s) => {
             stop_on_interruption();
             sweep::sweep(&s)
@@ -52,6 +57,9 @@ fn with_memory(mut command: Command) -> Command {
         }
         Command::Test(r) | Command::Gradcheck(r) | Command::Bench(r) => r.common.memory = r.memory,
         Command::Inspect(i) => i.run.common.memory = i.run.memory,
+        Command::Diag {
+            question: Diag::Butterfly(Butterfly { run, .. }) | Diag::Jacobian(Jacobian { run, .. }),
+        } => run.common.memory = run.memory,
         Command::Check { memory, common, .. } => common.memory = memory.flatten(),
         _ => {}
     }
@@ -172,6 +180,20 @@ fn look(r: &Run, after: bool) -> Result<Vec<JobReport>, Failure> {
         report::out(&report.text);
     }
     Ok(vec![report])
+}
+
+fn ask(question: &Diag) -> Result<Vec<JobReport>, Failure> {
+    let run = question.run();
+    let loaded = load(&run.file, &run.common)?;
+    let mut runner = Runner::new(&loaded, &run.common)?;
+    let reports = match question {
+        Diag::Butterfly(b) => diagnose::butterfly::butterfly(&mut runner, b)?,
+        Diag::Jacobian(j) => vec![diagnose::jacobian::jacobian(&mut runner, j)?],
+    };
+    if !run.common.shared.json {
+        reports.iter().for_each(|report| report::out(&report.text));
+    }
+    Ok(reports)
 }
 
 fn check(file: &Path, memory: bool, common: &Common) -> Result<Vec<JobReport>, Failure> {

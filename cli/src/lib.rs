@@ -4,6 +4,7 @@
 pub mod args;
 pub mod bench;
 pub mod commands;
+pub mod diagnose;
 pub mod explain;
 pub mod gradcheck;
 pub mod inspect;

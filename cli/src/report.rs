@@ -23,7 +23,7 @@ pub struct Seconds {
 /// The result of a job.
 #[derive(Clone, Debug)]
 pub struct JobReport {
-    /// `train`, `evaluate`, `simulate`, `test`, `inspect`
+    /// `train`, `evaluate`, `simulate`, `test`, `inspect`, `butterfly`, `jacobian`
     pub job: &'static str,
     /// Name of the model or test.
     pub model: String,

@@ -4,6 +4,7 @@ pub mod carried;
 pub mod checkpoints;
 pub mod cli;
 pub mod corpus;
+pub mod diagnoses;
 pub mod differential;
 pub mod errors;
 pub mod golden;

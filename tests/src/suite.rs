@@ -22,6 +22,7 @@ fn main() {
     trials.extend(snn_tests::laziness::trials());
     trials.extend(snn_tests::regularisers::trials());
     trials.extend(snn_tests::studies::trials());
+    trials.extend(snn_tests::diagnoses::trials());
     trials.extend(snn_tests::snapshots::trials());
     trials.extend(snn_tests::tidy::trials());
     libtest_mimic::run(&args, trials).exit();

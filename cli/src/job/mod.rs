@@ -1,9 +1,9 @@
 //! Jobs: what they share. Data sets are read once; weights stay with their model from job to job.
 
 mod activity;
-mod augment;
+pub mod augment;
 mod evaluate;
-mod locate;
+pub mod locate;
 pub mod memory;
 mod progress;
 pub mod simulate;
@@ -30,7 +30,7 @@ use std::sync::atomic::AtomicBool;
 pub static STOP: AtomicBool = AtomicBool::new(false);
 
 /// E0903 if a part of a data set that is to be run has no samples.
-fn not_empty(data: Option<&Dataset>) -> Result<(), Failure> {
+pub fn not_empty(data: Option<&Dataset>) -> Result<(), Failure> {
     let Some(data) = data.filter(|data| data.samples == 0) else { return Ok(()) };
     let help = "another `split` gives this part a share; `.train` and `.test` say which part is meant";
     Err(Failure::plain("E0903", format!("this part of `{}` has no samples", data.name), Some(help.into())))

@@ -133,6 +133,7 @@ codes! {
     E0913 "interrupted",
     E0914 "memory does not suffice for the training",
     E0915 "list of a sweep",
+    E0916 "diagnosis without an answer",
     W0201 "name is never used",
     W0601 "time step is large",
     W0701 "population receives nothing",

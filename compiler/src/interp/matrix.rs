@@ -190,6 +190,16 @@ pub fn singular_values(a: &Matrix, tolerance: f64) -> Vec<f64> {
     values
 }
 
+/// Singular values of a square matrix, largest first, each with the cosine between its left and its right vector; 0 where the value is 0.
+pub fn singular_cosines(a: &Matrix) -> Vec<(f64, f64)> {
+    let Svd { left, scaled } = svd(a);
+    let cosine = |k: usize, value: f64| {
+        let along: f64 = (0..a.rows).map(|i| left.at(i, k) * scaled.at(k, i)).sum();
+        if value > 0.0 { along / value } else { 0.0 }
+    };
+    norms_of_rows(&scaled).into_iter().enumerate().map(|(k, value)| (value, cosine(k, value))).collect()
+}
+
 /// The nearest matrix of rank `r` or less (Eckart & Young 1936).
 pub fn low_rank(a: &Matrix, r: usize) -> Matrix {
     if a.rows > a.cols {
@@ -311,6 +321,19 @@ mod tests {
         let b = sample(9, 4);
         let squares: f64 = singular_values(&b, EXACT).iter().map(|s| s * s).sum();
         assert!((squares - b.norm() * b.norm()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn left_and_right_vectors_have_the_cosines_of_known_matrices() {
+        let close = |data: &[f64], known: [(f64, f64); 2]| {
+            let found = singular_cosines(&Matrix { rows: 2, cols: 2, data: data.to_vec() });
+            let is_close =
+                |((a, b), (x, y)): (&(f64, f64), (f64, f64))| (a - x).abs() < 1e-14 && (b - y).abs() < 1e-14;
+            assert!(found.iter().zip(known).all(is_close), "{found:?}");
+        };
+        close(&[2.0, 0.0, 0.0, -3.0], [(3.0, -1.0), (2.0, 1.0)]);
+        close(&[0.0, -1.0, 2.0, 0.0], [(2.0, 0.0), (1.0, 0.0)]);
+        close(&[0.6, 0.0, 0.0, 0.0], [(0.6, 1.0), (0.0, 0.0)]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 pub use super::metrics::PopulationInfo;
 
-use super::metrics::Metrics;
+use super::metrics::{Metrics, largest};
 use crate::abi::SCALARS;
 use crate::data::Dataset;
 use crate::data::batch::Batcher;
@@ -57,16 +57,10 @@ pub fn evaluate(
     seed: u64,
     times: &mut SectionTimes,
 ) -> Report {
-    let mut batcher = Batcher::new(data, engine.program()).unwrap_or_else(|error| panic!("{error}"));
     let mut metrics = Metrics::new(engine, populations);
-    let order: Vec<u32> = (0..data.samples as u32).collect();
-    for (number, samples) in order.chunks(engine.batch()).enumerate() {
-        batcher.fill(samples);
-        let key = rng::key(seed, PURPOSE, number as u64);
-        let call = Call { key, count: samples.len(), scalars: [0.0; SCALARS] };
-        engine.run(weights, &call, &batcher.inputs(), times);
+    each_batch(engine, weights, data, seed, times, |engine, samples| {
         metrics.add(engine, data, samples);
-    }
+    });
     let mut report = Report {
         samples: metrics.samples(),
         loss: metrics.loss(),
@@ -83,6 +77,39 @@ pub fn evaluate(
         report.synops += count * population.fan_out / samples;
     }
     report
+}
+
+/// The class that is answered to each sample, in the runs of [`evaluate`]; empty if the program has no predictions.
+///
+/// # Panics
+/// As [`evaluate`].
+pub fn answers(engine: &mut Engine, weights: &mut Weights, data: &Dataset, seed: u64) -> Vec<usize> {
+    let mut answers = Vec::new();
+    each_batch(engine, weights, data, seed, &mut SectionTimes::default(), |engine, samples| {
+        let rows = (0..samples.len()).filter_map(|sample| engine.output_row("prediction", 0, sample));
+        answers.extend(rows.map(largest));
+    });
+    answers
+}
+
+/// Runs all samples in order, and says after each batch which samples it had.
+fn each_batch(
+    engine: &mut Engine,
+    weights: &mut Weights,
+    data: &Dataset,
+    seed: u64,
+    times: &mut SectionTimes,
+    mut done: impl FnMut(&Engine, &[u32]),
+) {
+    let mut batcher = Batcher::new(data, engine.program()).unwrap_or_else(|error| panic!("{error}"));
+    let order: Vec<u32> = (0..data.samples as u32).collect();
+    for (number, samples) in order.chunks(engine.batch()).enumerate() {
+        batcher.fill(samples);
+        let key = rng::key(seed, PURPOSE, number as u64);
+        let call = Call { key, count: samples.len(), scalars: [0.0; SCALARS] };
+        engine.run(weights, &call, &batcher.inputs(), times);
+        done(engine, samples);
+    }
 }
 
 /// Inputs and targets of some samples, one after another, for single calls; loops use [`Batcher`].

@@ -95,7 +95,7 @@ impl Metrics {
 }
 
 /// Index of the largest number, the first of several; NaN never wins.
-fn largest(row: &[f32]) -> usize {
+pub(super) fn largest(row: &[f32]) -> usize {
     let mut best = (0, f32::NEG_INFINITY);
     for (idx, &value) in row.iter().enumerate() {
         if value > best.1 {

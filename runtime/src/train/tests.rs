@@ -42,6 +42,10 @@ struct Watcher {
     epochs: Vec<Epoch>,
     interrupt_at: Option<(usize, usize)>,
     flag: Arc<AtomicBool>,
+    /// After so many updates all parameters become larger by 1.
+    add_at: Option<u64>,
+    /// Weights before each update.
+    seen: Vec<(u64, Vec<u32>)>,
 }
 
 impl Observer for Watcher {
@@ -54,6 +58,13 @@ impl Observer for Watcher {
     fn epoch(&mut self, epoch: &Epoch) {
         self.epochs.push(*epoch);
     }
+
+    fn weights(&mut self, updates: u64, weights: &mut Weights) {
+        self.seen.push((updates, bits(weights)));
+        if self.add_at == Some(updates) {
+            weights.param.iter_mut().for_each(|w| *w += 1.0);
+        }
+    }
 }
 
 struct Run {
@@ -63,15 +74,29 @@ struct Run {
     resume: bool,
     validate: bool,
     interrupt_at: Option<(usize, usize)>,
+    add_at: Option<u64>,
 }
 
 impl Run {
     fn new(epochs: usize) -> Run {
         let (program, settings) = (trained(), settings(epochs));
-        Run { threads: 1, settings, program, resume: false, validate: false, interrupt_at: None }
+        Run {
+            threads: 1,
+            settings,
+            program,
+            resume: false,
+            validate: false,
+            interrupt_at: None,
+            add_at: None,
+        }
     }
 
     fn go(self) -> (Outcome, Weights, Vec<Epoch>, SectionTimes) {
+        let (outcome, weights, watcher, times) = self.watched();
+        (outcome, weights, watcher.epochs, times)
+    }
+
+    fn watched(self) -> (Outcome, Weights, Watcher, SectionTimes) {
         let (train, test) = digits();
         let mut engine = engine(self.program, self.threads);
         let eval = Arc::new(fixture::logistic_eval::<64, 10, 16>(2));
@@ -83,8 +108,8 @@ impl Run {
             progress = checkpoint::load(path, engine.program(), &mut weights, true).unwrap();
         }
         let flag = Arc::new(AtomicBool::new(self.interrupt_at == Some((1, 0))));
-        let mut watcher =
-            Watcher { interrupt_at: self.interrupt_at, flag: flag.clone(), ..Watcher::default() };
+        let (interrupt_at, add_at) = (self.interrupt_at, self.add_at);
+        let mut watcher = Watcher { interrupt_at, add_at, flag: flag.clone(), ..Watcher::default() };
         let mut times = SectionTimes::default();
         let mut trainer = Trainer {
             settings: self.settings,
@@ -94,7 +119,7 @@ impl Run {
             stop: &flag,
         };
         let outcome = trainer.run(&mut weights, progress, &mut watcher, &mut times).unwrap();
-        (outcome, weights, watcher.epochs, times)
+        (outcome, weights, watcher, times)
     }
 }
 
@@ -214,6 +239,19 @@ fn divergence_leaves_the_weights_of_the_batch_before() {
     let mut saved = Weights::zeroed(&trained()).unwrap();
     assert_eq!(checkpoint::load(&path, &trained(), &mut saved, true).unwrap().epoch, 1);
     assert_ne!(bits(&saved), bits(&weights));
+}
+
+#[test]
+fn what_an_observer_changes_is_trained_on_and_found_again_after_a_divergence() {
+    let run = |add_at| Run { program: fixture::logistic::<64, 10, 64>(4), add_at, ..Run::new(3) }.watched();
+    let ((_, _, plain, _), (_, _, changed, _)) = (run(None), run(Some(7)));
+    assert!(changed.seen.iter().map(|(at, _)| *at).eq(0..18));
+    assert_eq!(changed.seen[..8], plain.seen[..8]);
+    assert_ne!(changed.seen[8].1, plain.seen[8].1);
+    let breaking = fixture::logistic_breaking::<64, 10, 64>(4);
+    let (outcome, weights, ..) = Run { program: breaking, add_at: Some(7), ..Run::new(3) }.watched();
+    assert!(matches!(outcome, Outcome::Diverged(Diverged { epoch: 2, batch: 3, .. })), "{outcome:?}");
+    assert_eq!(bits(&weights), changed.seen[8].1);
 }
 
 #[test]

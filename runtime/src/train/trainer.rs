@@ -61,6 +61,9 @@ pub trait Observer {
     fn batch(&mut self, epoch: usize, done: usize, total: usize);
     /// An epoch is done and its checkpoint written.
     fn epoch(&mut self, epoch: &Epoch);
+    /// The weights after so many updates, before the next one; what is changed here is what the training goes on with. May be called again
+    /// for updates before, with the weights as they were, after a divergence.
+    fn weights(&mut self, _updates: u64, _weights: &mut Weights) {}
 }
 
 /// Where a training diverged.
@@ -184,6 +187,7 @@ impl Trainer<'_> {
             if self.stop.load(Ordering::Relaxed) {
                 return Step::Interrupted;
             }
+            observer.weights(progress.updates + number as u64, weights);
             let call = self.call(progress, number, total, samples.len());
             batcher.fill(samples);
             carried.run(self.engine, weights, &call, &batcher.inputs(), times);
@@ -193,10 +197,12 @@ impl Trainer<'_> {
                 weights.copy_from(before);
                 carried.restart();
                 for (number, samples) in order.chunks(size).enumerate().take(number) {
+                    observer.weights(progress.updates + number as u64, weights);
                     batcher.fill(samples);
                     let call = self.call(progress, number, total, samples.len());
                     carried.run(self.engine, weights, &call, &batcher.inputs(), times);
                 }
+                observer.weights(progress.updates + number as u64, weights);
                 let (epoch, samples) = (progress.epoch + 1, samples.to_vec());
                 return Step::Diverged(Diverged { epoch, batch: number + 1, samples, call, what });
             }
