@@ -9,6 +9,7 @@ pub mod differential;
 pub mod errors;
 pub mod golden;
 pub mod gradients;
+pub mod growth;
 pub mod inits;
 pub mod laziness;
 pub mod memory;

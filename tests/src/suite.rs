@@ -14,6 +14,7 @@ fn main() {
     trials.extend(snn_tests::golden::trials());
     trials.extend(snn_tests::updates::trials());
     trials.extend(snn_tests::gradients::trials());
+    trials.extend(snn_tests::growth::trials());
     trials.extend(snn_tests::inits::trials());
     trials.extend(snn_tests::carried::trials());
     trials.extend(snn_tests::checkpoints::trials());

@@ -222,7 +222,14 @@ fn job(program: &Program, job: &Job) -> Result<(), String> {
 
 fn optimizer(model: &Model, optimizer: &Optimizer) -> Result<(), String> {
     let mut known: BTreeSet<LocalId> = [optimizer.w, optimizer.g].into();
-    known.extend(optimizer.states.iter().map(|state| state.1));
+    known.extend(optimizer.states.iter().map(|state| state.local));
+    for (id, start) in optimizer.states.iter().flat_map(|state| &state.starts) {
+        let trained = model.params.get(id.idx()).filter(|param| param.trained);
+        ensure(trained.is_some_and(|param| param.shape == start.shape), || {
+            format!("{} is a state of no such parameter", start.name)
+        })?;
+        param(model, start).map_err(|e| format!("{}: {e}", start.name))?;
+    }
     for (local, value) in &optimizer.body {
         Scope::of_optimizer(model, &optimizer.names, &known).check(value)?;
         ensure(local.idx() < optimizer.names.len(), || format!("local {} has no name", local.0))?;
