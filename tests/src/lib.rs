@@ -12,6 +12,7 @@ pub mod gradients;
 pub mod growth;
 pub mod inits;
 pub mod laziness;
+pub mod length;
 pub mod memory;
 pub mod regularisers;
 pub mod snapshots;

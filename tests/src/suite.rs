@@ -19,6 +19,7 @@ fn main() {
     trials.extend(snn_tests::carried::trials());
     trials.extend(snn_tests::checkpoints::trials());
     trials.extend(snn_tests::cli::trials());
+    trials.extend(snn_tests::length::trials());
     trials.extend(snn_tests::memory::trials());
     trials.extend(snn_tests::laziness::trials());
     trials.extend(snn_tests::regularisers::trials());
