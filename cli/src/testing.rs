@@ -6,7 +6,7 @@ use crate::load::Failure;
 use crate::report::JobReport;
 use snn_compiler::hir::constant::ConstEnv;
 use snn_compiler::hir::{
-    Compare, Expect, Expr, ExprKind, Job, LocalId, Measure, ParamId, PopId, Record, Test, TraceRef, Unit,
+    Compare, Expect, Expr, ExprKind, Job, LocalId, Measure, PopId, Record, Test, TraceRef, Unit,
 };
 use snn_compiler::interp::{self, Array, Call, Inputs};
 use snn_compiler::net::Net;
@@ -87,10 +87,9 @@ fn simulated(runner: &mut Runner, test: &Test) -> Result<(Vec<String>, usize), F
 fn drawn(runner: &Runner, test: &Test, w: LocalId) -> Result<(Vec<String>, usize), Failure> {
     let env = ConstEnv { dt: test.job.dt, steps: test.job.steps };
     let model = runner.model(&test.job);
-    let last = model.params.len() - 1;
-    let param = &model.params[last];
-    let tensors = tensors::of_model(runner.loaded, model)?;
-    let stored = pipeline::first_values(model, ParamId(last as u32), env, test.job.seed, None, &tensors)
+    let param = model.params.last().expect("checked: something is drawn");
+    let tensors = tensors::of(runner.loaded, &model.params)?;
+    let stored = pipeline::first_values(model, param, env, test.job.seed, None, &tensors)
         .map_err(|refusal| tensors::refused(runner.loaded, param, &refusal))?;
     let measure = |m: &Measure| match m {
         Measure::Drawn(value) => {
@@ -200,12 +199,12 @@ pub fn params(runner: &Runner, job: &Job, net: &Net) -> Result<Vec<Array<f64>>, 
     let env = ConstEnv { dt: job.dt, steps: job.steps };
     let rows = net.shards * net.shard_batch;
     let model = runner.model(job);
-    let tensors = tensors::of_model(runner.loaded, model)?;
+    let tensors = tensors::of(runner.loaded, &model.params)?;
     let of = |(idx, stored): (usize, &snn_compiler::step::Param)| {
         let mut a = Array::filled(&Ty::tensor(&stored.shape), 1, rows, 0.0);
         let param = &model.params[idx];
         if !param.init.needs.batch {
-            let values = pipeline::first_values(model, ParamId(idx as u32), env, job.seed, None, &tensors)
+            let values = pipeline::first_values(model, param, env, job.seed, None, &tensors)
                 .map_err(|refusal| tensors::refused(runner.loaded, param, &refusal))?;
             a.data.iter_mut().zip(values).for_each(|(d, v)| *d = f64::from(v));
         }

@@ -166,10 +166,14 @@ fn one_step(model: &Model, job: &Job, purpose: Purpose, batch: usize) -> (StepFn
     if purpose.trains() && job.train.as_ref().is_some_and(|train| train.carried) {
         lower::carry(&mut step);
     }
+    if purpose == Purpose::Simulate {
+        lower::since(&mut step, &starts(job));
+    }
     let mut step = step::passes::run(step);
     let mut wanted = wanted(model, job, purpose);
     if purpose == Purpose::Train {
-        let is_kept = |name: &&String| name.starts_with(lower::STATISTIC) || name.starts_with(CARRIED);
+        let kept = [lower::STATISTIC, lower::RUNNING, CARRIED];
+        let is_kept = |name: &&String| kept.iter().any(|kind| name.starts_with(kind));
         wanted.extend(step.outputs.iter().map(|(name, _)| name).filter(is_kept).cloned());
     }
     if !purpose.trains() {
@@ -180,6 +184,20 @@ fn one_step(model: &Model, job: &Job, purpose: Purpose, batch: usize) -> (StepFn
     }
     debug_assert_eq!(step::verify::verify(&step), Ok(()));
     (step, wanted)
+}
+
+/// The steps at which records and reports let presentations begin.
+fn starts(job: &Job) -> BTreeSet<usize> {
+    let values = job.records.iter().map(|r| &r.value).chain(job.reports.iter().map(|r| &r.value));
+    let mut starts = BTreeSet::new();
+    values.for_each(|value| {
+        value.for_each(&mut |e| {
+            if let hir::ExprKind::Since(_, start) = &e.kind {
+                starts.insert(*start);
+            }
+        });
+    });
+    starts
 }
 
 fn wanted(model: &Model, job: &Job, purpose: Purpose) -> BTreeSet<String> {
@@ -213,6 +231,7 @@ fn outputs(
     let env = ConstEnv { dt: job.dt, steps: job.steps };
     let mut named = Vec::new();
     lower::statistics(net, traces);
+    lower::running(net, traces, model);
     lower::carried(net, traces);
     let mut values = lower::job_values(net, traces, model, env, target_width, purpose.trains());
     let loss = job.loss.as_ref().filter(|_| !matches!(purpose, Purpose::Simulate));

@@ -75,12 +75,12 @@ fn carried(net: &Net, samples: usize) -> Given {
 fn params(runner: &Runner, job: &Job, net: &Net) -> Result<Vec<Vec<f32>>, String> {
     let env = snn_compiler::hir::constant::ConstEnv { dt: job.dt, steps: job.steps };
     let model = runner.model(job);
-    let tensors = snnc::job::tensors::of_model(runner.loaded, model).map_err(|f| f.text)?;
+    let tensors = snnc::job::tensors::of(runner.loaded, &model.params).map_err(|f| f.text)?;
     let of = |(idx, stored): (usize, &snn_compiler::step::Param)| match model.params[idx].init.needs.batch {
         true => Ok(vec![0.1; stored.shape.iter().product()]),
         false => {
-            let id = snn_compiler::hir::ParamId(idx as u32);
-            pipeline::first_values(model, id, env, job.seed, None, &tensors).map_err(|m| format!("{m:?}"))
+            let param = &model.params[idx];
+            pipeline::first_values(model, param, env, job.seed, None, &tensors).map_err(|m| format!("{m:?}"))
         }
     };
     net.params.iter().enumerate().map(of).collect()

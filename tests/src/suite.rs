@@ -14,10 +14,12 @@ fn main() {
     trials.extend(snn_tests::golden::trials());
     trials.extend(snn_tests::updates::trials());
     trials.extend(snn_tests::gradients::trials());
+    trials.extend(snn_tests::growth::trials());
     trials.extend(snn_tests::inits::trials());
     trials.extend(snn_tests::carried::trials());
     trials.extend(snn_tests::checkpoints::trials());
     trials.extend(snn_tests::cli::trials());
+    trials.extend(snn_tests::length::trials());
     trials.extend(snn_tests::memory::trials());
     trials.extend(snn_tests::laziness::trials());
     trials.extend(snn_tests::regularisers::trials());

@@ -84,6 +84,23 @@ const CASES: &[Case] = &[
         after: &[0.4790105, -0.1796102, 0.02991005, -1.4770115, -0.01999],
     },
     Case {
+        optimizer: "adam_aged(lr = 0.01, weight_decay = 0.1)",
+        signs: None,
+        before: W,
+        gradient: G,
+        times: 2,
+        after: &[0.4790105, -0.1796102, 0.02991005, -1.4770115, -0.01999],
+    },
+    // Half of a rate, then the whole one.
+    Case {
+        optimizer: "adam_aged(lr = 0.01, warmup = 2)",
+        signs: None,
+        before: W,
+        gradient: G,
+        times: 2,
+        after: &[0.485, -0.185, 0.035, -1.485, -0.015],
+    },
+    Case {
         signs: None,
         optimizer: "eg_noisy(lr = 0.1, noise = 0)",
         before: W,

@@ -4,6 +4,7 @@ use super::linear::updates;
 use super::text::Words;
 use super::{peers, statement, update};
 use snn_compiler::hir::constant;
+use snn_compiler::hir::print::number;
 use snn_compiler::hir::unit::quantity;
 use snn_compiler::hir::{ExprKind, Polarity, Population, StmtKind, difference};
 
@@ -31,6 +32,13 @@ pub fn text(words: &Words, pop: &Population) -> String {
     }
     refractory(words, pop).into_iter().for_each(&mut line);
     line(emits(words, pop));
+    for followed in &pop.running {
+        let name = &words.model.params[followed.param.idx()].name;
+        let (value, share) = (words.in_step(pop, &followed.value, false), number(followed.momentum));
+        line(format!(
+            "{name} moves by {share} of the way to the mean of {value} at the end, after each batch of a training"
+        ));
+    }
     let known = update::of(words.model, pop, &words.env);
     known.iter().flat_map(peers::lines).for_each(&mut line);
     out

@@ -15,7 +15,9 @@ use crate::load::{Failure, Loaded, at};
 use crate::report::JobReport;
 use snn_compiler::diag::Code;
 use snn_compiler::hir::constant::ConstEnv;
-use snn_compiler::hir::{self, Job, JobKind, Model, Part};
+use snn_compiler::hir::{self, Job, JobKind, Model, Param, ParamId, Part};
+use snn_compiler::lower::{Refusal, Tensors};
+use snn_compiler::net::Slot;
 use snn_compiler::pipeline::{self, DataFacts, Options, Purpose, Staged};
 use snn_runtime::data::source::{self, ArgValue, Split};
 use snn_runtime::data::{Dataset, Target};
@@ -236,37 +238,64 @@ impl<'a> Runner<'a> {
         weights: &mut Weights,
         data: Option<&Dataset>,
     ) -> Result<bool, Failure> {
-        for (slot, info) in ready.staged.net.slots.iter().enumerate() {
-            let param = &ready.engine.program().params[info.param];
-            let nth = ready.staged.net.slots[..slot].iter().filter(|s| s.param == info.param).count();
-            let buffer = &ready.engine.program().plan.buffers[param.slots[nth].1];
-            weights.slot[buffer.offset..buffer.offset + buffer.width()].fill(info.init as f32);
-        }
+        self.start_optimizer(job, ready, weights)?;
         if let Some(kept) = self.weights.get(&job.model.idx()) {
             weights.param.copy_from_slice(kept);
             return Ok(true);
         }
         let env = ConstEnv { dt: job.dt, steps: job.steps };
         let model = self.model(job);
-        let tensors = tensors::of_model(self.loaded, model)?;
+        let tensors = tensors::of(self.loaded, &model.params)?;
         for id in hir::first::order(model) {
             let param = &model.params[id.idx()];
             let values = if param.init.needs.batch {
                 let mut activity = activity::FirstBatch::new(self, job, weights, data);
-                pipeline::first_values(model, id, env, job.seed, Some(&mut activity), &tensors)
+                pipeline::first_values(model, param, env, job.seed, Some(&mut activity), &tensors)
             } else {
-                pipeline::first_values(model, id, env, job.seed, None, &tensors)
+                pipeline::first_values(model, param, env, job.seed, None, &tensors)
             };
-            let values = values.map_err(|refusal| tensors::refused(self.loaded, param, &refusal))?;
-            if let Some(stored) = tensors::missing(&tensors, param).filter(|_| !self.common.shared.quiet) {
-                tensors::warn(&self.loaded.sources, param, stored);
-            }
-            if !values.iter().all(|value| value.is_finite()) {
-                return Err(locate::not_finite(&self.loaded.sources, param));
-            }
+            let values = self.given(param, values, &tensors)?;
             weights.param_mut(ready.engine.program(), id.idx()).copy_from_slice(&values);
         }
         Ok(false)
+    }
+
+    /// Puts first values into the states of the optimizer: they begin anew with every training.
+    fn start_optimizer(&self, job: &Job, ready: &Ready, weights: &mut Weights) -> Result<(), Failure> {
+        let (slots, program) = (&ready.staged.net.slots, ready.engine.program());
+        let optimizer = job.train.as_ref().map(|train| &train.optimizer);
+        let start = |slot: &Slot| optimizer?.start(ParamId(slot.param as u32), &slot.name);
+        let tensors = tensors::of(self.loaded, slots.iter().filter_map(start))?;
+        let env = ConstEnv { dt: job.dt, steps: job.steps };
+        for (at, slot) in slots.iter().enumerate() {
+            let nth = slots[..at].iter().filter(|before| before.param == slot.param).count();
+            let buffer = &program.plan.buffers[program.params[slot.param].slots[nth].1];
+            let into = &mut weights.slot[buffer.offset..buffer.offset + buffer.width()];
+            let Some(param) = start(slot) else {
+                into.fill(slot.init as f32);
+                continue;
+            };
+            let values = pipeline::first_values(self.model(job), param, env, job.seed, None, &tensors);
+            into.copy_from_slice(&self.given(param, values, &tensors)?);
+        }
+        Ok(())
+    }
+
+    /// First values if there are any, all finite.
+    fn given(
+        &self,
+        param: &Param,
+        values: Result<Vec<f32>, Refusal>,
+        tensors: &Tensors,
+    ) -> Result<Vec<f32>, Failure> {
+        let values = values.map_err(|refusal| tensors::refused(self.loaded, param, &refusal))?;
+        if let Some(stored) = tensors::missing(tensors, param).filter(|_| !self.common.shared.quiet) {
+            tensors::warn(&self.loaded.sources, param, stored);
+        }
+        match values.iter().all(|value| value.is_finite()) {
+            true => Ok(values),
+            false => Err(locate::not_finite(&self.loaded.sources, param)),
+        }
     }
 
     /// Keeps the weights of a model for the jobs that follow.

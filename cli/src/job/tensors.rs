@@ -2,18 +2,18 @@
 
 use crate::load::{Failure, Loaded, at, color};
 use snn_compiler::diag::{Code, Diagnostics, render};
-use snn_compiler::hir::{Model, Param, Stored};
+use snn_compiler::hir::{Param, Stored};
 use snn_compiler::lower::{Refusal, Tensor, Tensors};
 use snn_compiler::source::Sources;
 use snn_runtime::error::RuntimeError;
 use snn_runtime::train::tensors::File;
 use std::collections::BTreeMap;
 
-/// What the initializers of a model read of files, of tensors that are there. Files are read each time: a training of the same program may have written them.
-pub fn of_model(loaded: &Loaded, model: &Model) -> Result<Tensors, Failure> {
+/// What initializers read of files, of tensors that are there. Files are read each time: a training of the same program may have written them.
+pub fn of<'p>(loaded: &Loaded, params: impl IntoIterator<Item = &'p Param>) -> Result<Tensors, Failure> {
     let mut files: BTreeMap<&str, File> = BTreeMap::new();
     let mut tensors = Tensors::new();
-    for param in &model.params {
+    for param in params {
         for stored in param.init.value.stored() {
             let failure = |error: RuntimeError| unread(&loaded.sources, param, &error);
             if !files.contains_key(&stored.file[..]) {
@@ -78,10 +78,11 @@ fn misfit(sources: &Sources, param: &Param, (stored, shape, index): (&Stored, &[
     let name = format!("tensor `{}` of {}", stored.tensor, stored.file);
     let (title, help) = if shape.len() == index.len() {
         let at: Vec<String> = index.iter().map(|i| i.to_string()).collect();
+        let other = if param.name.contains('/') { "kept" } else { "widen" };
         (
             format!("{name} has {shape:?} values, and element [{}] is asked for", at.join(", ")),
             format!(
-                "`{}` has {:?} values: take them from a tensor that is at least as large along each axis, or use `widen`",
+                "`{}` has {:?} values: take them from a tensor that is at least as large along each axis, or use `{other}`",
                 param.name, param.shape
             ),
         )

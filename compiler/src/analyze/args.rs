@@ -77,17 +77,27 @@ fn is_strict(decl: Decl) -> bool {
 
 /// Adds arguments to a rule.
 pub(super) fn fill<'a>(cx: &mut Cx<'a>, scope: &mut Scope<'a>, rule: &mut Applied<'a>, args: &'a [ast::Arg]) {
-    let place = place_of(rule.decl, scope.place);
     for arg in args {
         let at = match &arg.name {
             Some(name) => named(cx, rule, name),
             None => positional(cx, rule, arg, args.len()),
+        };
+        let place = match at {
+            Some(at) if starts_states(cx, rule.decl, at) => Place::Constant,
+            _ => place_of(rule.decl, scope.place),
         };
         let value = scope.at(place, |scope| given(cx, scope, &arg.value));
         if let Some(at) = at {
             rule.given[at] = Some(value);
         }
     }
+}
+
+/// Whether a parameter of an optimizer says what states start with: what is given is then no number of every update.
+fn starts_states<'a>(cx: &mut Cx<'a>, decl: Decl<'a>, at: usize) -> bool {
+    let (Decl::Optimizer(_), Some(default)) = (decl, &decl.params()[at].default) else { return false };
+    let default = rule(cx, &mut Scope::new(Place::Constant), default);
+    default.is_some_and(|default| matches!(default.decl, Decl::Init(_)))
 }
 
 fn named<'a>(cx: &mut Cx<'a>, rule: &Applied<'a>, name: &'a ast::Ident) -> Option<usize> {

@@ -4,7 +4,7 @@ use super::call::is_pointwise;
 use super::context::{Cx, is_poison, leaf, number, poison};
 use super::declare::list;
 use super::scope::{self, Place, Scope};
-use super::{expr, files, layers, norm, pointwise, spatial, unit, weights, whole};
+use super::{expr, files, layers, norm, pointwise, running, since, spatial, unit, weights, whole};
 use crate::ast;
 use crate::diag::Code;
 use crate::diag::suggest::closest;
@@ -63,6 +63,12 @@ pub(super) fn call<'a>(
     }
     if matches!(name, "normalise" | "batch_norm") {
         return norm::call(cx, scope, name, args, span);
+    }
+    if name == "since" {
+        return since::call(cx, scope, args, span);
+    }
+    if name == running::NAME {
+        return running::misplaced(cx, scope, span);
     }
     let named = |word: &str| args.iter().find(|arg| arg.name.as_ref().is_some_and(|n| n.text == word));
     let over = named("over");

@@ -32,6 +32,8 @@ pub(super) const SPECIAL: &[&str] = &[
     "conv",
     "normalise",
     "batch_norm",
+    "running",
+    "since",
     "orthonormal",
     "nearest_of_rank",
     "singular_values",

@@ -253,6 +253,7 @@ fn illegal(e: &Expr, in_statistic: bool) -> Option<(Span, &'static str)> {
         ExprKind::State(_) | ExprKind::Port(..) | ExprKind::Fired(_) | ExprKind::StepIndex => {
             return Some((e.span, "another value at every step"));
         }
+        ExprKind::Scalar(_) => return Some((e.span, "another value at every update")),
         ExprKind::MatVec(..) | ExprKind::Slide { weight: Some(_), .. } if in_statistic => {}
         ExprKind::Delayed { .. } | ExprKind::MatVec(..) | ExprKind::Slide { .. } => {
             return Some((e.span, "not known before training"));

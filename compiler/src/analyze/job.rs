@@ -20,6 +20,7 @@ mod train;
 use super::Overrides;
 use super::context::Cx;
 use super::declare::{Decl, list};
+use super::since;
 use crate::ast::{self, ItemKind};
 use crate::diag::{Code, suggest};
 use crate::hir::constant::ConstEnv;
@@ -410,6 +411,7 @@ fn read<'a>(cx: &mut Cx<'a>, given: &Settings<'a>, job: &mut Job) {
     for expr in given.values("report") {
         job.reports.extend(read::report(cx, job.model, expr));
     }
+    since::check(cx, job);
 }
 
 fn simulate_one<'a>(

@@ -6,7 +6,7 @@ use super::context::{Cx, Draw, is_poison, leaf, number, poison};
 use super::declare::{Decl, article, twice};
 use super::scope::{Meaning, Place, Scope};
 use super::step::Step;
-use super::{expr, init, pointwise, sign, unit};
+use super::{expr, init, pointwise, running, sign, unit};
 use crate::ast::{self, NeuronItem, StmtKind};
 use crate::diag::Code;
 use crate::diag::suggest::closest;
@@ -68,6 +68,7 @@ fn push(cx: &mut Cx, group: Group, neuron: &str) -> PopId {
         fires: false,
         emit: poison(group.span),
         named: Vec::new(),
+        running: Vec::new(),
         span: group.span,
     });
     PopId(cx.model.populations.len() as u32 - 1)
@@ -175,7 +176,10 @@ fn learn<'a>(cx: &mut Cx<'a>, pop: PopId, scope: &mut Scope<'a>, learn: &'a ast:
     let (bounds, bound) = init::bounds(cx, scope, learn.constraint.as_ref());
     let keep = sign::of_learn(cx, scope, learn, bounds);
     let draw = Draw { stream: name.clone(), shape: own.clone(), fan_in: 1, fan_out: 1, ..Draw::default() };
-    let first = init::first_value(cx, scope, &learn.init, draw);
+    let first = match running::first(cx, scope, learn, &draw) {
+        Some(first) => first,
+        None => init::first_value(cx, scope, &learn.init, draw),
+    };
     let param = hir::Param {
         name,
         shape: own.clone(),

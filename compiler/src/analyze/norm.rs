@@ -14,7 +14,7 @@ const OF_NORMALISE: &[&str] = &["x", "per", "over", "momentum", "eps", "mean", "
 const OF_BATCH_NORM: &[&str] = &["x", "per", "over", "momentum", "eps", "mean", "variance", "gain", "shift"];
 
 /// Arguments by the order of the parameters.
-type Given<'a> = Vec<Option<&'a ast::Expr>>;
+pub(super) type Given<'a> = Vec<Option<&'a ast::Expr>>;
 
 /// `normalise(x, per = channel, over = step, momentum = 0.1, eps = 1e-5, mean = 0, variance = 1)`;
 /// `batch_norm(x, …, gain = 1, shift = 0)` is a trained `gain` times that, plus a trained `shift`.
@@ -79,7 +79,7 @@ fn prefix(cx: &Cx, pop: PopId) -> String {
 }
 
 /// Which argument is which parameter; none after a message. All but the first have names.
-fn arguments<'a>(
+pub(super) fn arguments<'a>(
     cx: &mut Cx<'a>,
     name: &str,
     params: &[&'static str],
@@ -103,7 +103,7 @@ fn arguments<'a>(
                     _ => {
                         cx.report(Code::E0304, arg.value.span, format!("too many arguments for `{name}`"))
                             .at("one too many")
-                            .help(format!("write the others by name: `{name}(x, per = channel)`"));
+                            .help(format!("write the others by name: `{name}(x, {} = …)`", params[1]));
                     }
                 }
             }
@@ -137,7 +137,7 @@ impl Settings {
 }
 
 /// A constant from 0 to `high` that is the same in every job; none after a message.
-fn constant<'a>(
+pub(super) fn constant<'a>(
     cx: &mut Cx<'a>,
     scope: &mut Scope<'a>,
     name: &str,

@@ -117,7 +117,7 @@ pub(super) fn learn<'a>(cx: &mut Cx<'a>, level: usize, learn: &'a ast::Learn) ->
 }
 
 /// Synapses of a receiving and of a sending neuron for weights `[post, pre]` or `[out, in, height, width]`.
-fn fans(shape: &[usize]) -> [usize; 2] {
+pub(super) fn fans(shape: &[usize]) -> [usize; 2] {
     match *shape {
         [post, pre] => [pre, post],
         [out, of_group, height, width] => [of_group * height * width, out * height * width],

@@ -5,7 +5,7 @@ use super::context::{Cx, is_poison, is_zero, poison};
 use super::declare::Decl;
 use super::neuron::{declare, not_a_state};
 use super::scope::{self, Meaning, Place, Scope};
-use super::{expr, init, pointwise, reset, unit};
+use super::{expr, init, pointwise, reset, running, unit};
 use crate::ast::{self, BinaryOp, NeuronItem};
 use crate::diag::Code;
 use crate::diag::suggest::closest;
@@ -62,6 +62,7 @@ impl<'a> Step<'a> {
             .help("add `integrate exact` (linear equations), `exponential_euler`, `euler` or `rk4`");
         }
         self.emit(cx, neuron);
+        running::values(cx, self.pop, &mut self.scope, neuron);
     }
 
     /// Gathers the equations; gives the place of the first.

@@ -91,6 +91,7 @@ pub(super) fn range_in(expr: &Expr, env: &mut Env) -> Bounds {
         | ExprKind::Emit(_)
         | ExprKind::Trace(..)
         | ExprKind::Normalise(_)
+        | ExprKind::Since(..)
         | ExprKind::Target => Bounds::NONE,
     }
 }

@@ -84,6 +84,7 @@ pub fn alone(
         refractory: population.refractory.as_ref().map(|r| here.refractory(r)),
         emit,
         named,
+        running: Vec::new(),
         ..population.clone()
     });
     alone.model.locals = locals;

@@ -239,7 +239,7 @@ pub enum ExprKind {
     Emit(PopId),
     /// Another value of a population at this step.
     Trace(PopId, TraceRef),
-    /// The value some steps ago, 0 before the first step.
+    /// The value some steps ago; before the first step what a state starts with, 0 of everything else.
     Delayed {
         /// The value.
         value: Box<Expr>,
@@ -277,6 +277,8 @@ pub enum ExprKind {
     },
     /// Zero mean and unit variance over samples.
     Normalise(Box<Norm>),
+    /// The value if the presentation had begun at this step; 0 before it (records and reports only).
+    Since(Box<Expr>, usize),
     /// Constant in the backward pass.
     Detach(Box<Expr>),
     /// Value of the first, gradient of the second.

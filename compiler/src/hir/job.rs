@@ -1,7 +1,8 @@
 //! Data sets, jobs and tests of HIR: what is done with models.
 
-use super::{Expr, InputId, LocalId, ModelId, TraceRef};
+use super::{Expr, InputId, LocalId, ModelId, Param, ParamId, TraceRef};
 use crate::source::Span;
+use std::collections::BTreeMap;
 
 /// A data set.
 #[derive(Clone, Debug)]
@@ -133,12 +134,32 @@ pub struct Optimizer {
     pub w: LocalId,
     /// Its gradient.
     pub g: LocalId,
-    /// Name, local and first value of each state.
-    pub states: Vec<(String, LocalId, f64)>,
+    /// One for each parameter that is trained.
+    pub states: Vec<OptimizerState>,
     /// Assignments in order; the last one of `w` and of each state is its new value. Others are `let`s.
     pub body: Vec<(LocalId, Expr)>,
     /// Names of locals by id.
     pub names: Vec<String>,
+}
+
+/// A state of an update rule.
+#[derive(Clone, Debug)]
+pub struct OptimizerState {
+    /// `m`
+    pub name: String,
+    /// What stands for it.
+    pub local: LocalId,
+    /// What every element starts with, where `starts` says nothing.
+    pub init: f64,
+    /// First values that are not one number, each as a tensor `x->h.weight/m` of the parameter's shape.
+    pub starts: BTreeMap<ParamId, Param>,
+}
+
+impl Optimizer {
+    /// The first values of a state of a parameter, if they are not one number.
+    pub fn start(&self, param: ParamId, state: &str) -> Option<&Param> {
+        self.states.iter().find(|known| known.name == state)?.starts.get(&param)
+    }
 }
 
 /// A value of an input over the steps.

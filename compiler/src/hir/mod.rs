@@ -262,8 +262,22 @@ pub struct Population {
     pub emit: Expr,
     /// `let`s of the step by name, for traces such as `h.shift`.
     pub named: Vec<(String, LocalId)>,
+    /// Parameters that follow what values are at the end of presentations.
+    pub running: Vec<Running>,
     /// The declaration of the population.
     pub span: Span,
+}
+
+/// `param m: neuron = running(v)`: after each batch of a training `(1 - momentum)` of what the parameter was and `momentum` of the mean of the value
+/// after the last step, over the samples and the neurons that share an element of the parameter.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// Not trained; one number, one for each channel or neuron.
+    pub param: ParamId,
+    /// One for each neuron, or the same for all, evaluated at the end of the step.
+    pub value: Expr,
+    /// From 0 to 1.
+    pub momentum: f64,
 }
 
 /// `refractory 2 ms holding V`. After a spike, for `ceil(duration / dt)` steps (up to rounding of 1e-6), `fired` is 0 and the

@@ -7,8 +7,8 @@ mod expr;
 mod job;
 
 use super::{
-    Bounds, Init, Model, Param, Polarity, Population, Program, Projection, Solver, Source, Stmt, StmtKind,
-    Surrogate,
+    Bounds, Init, Model, Param, Polarity, Population, Program, Projection, Running, Solver, Source, Stmt,
+    StmtKind, Surrogate,
 };
 pub use expr::{expr, number};
 pub use job::job;
@@ -164,6 +164,11 @@ fn population(out: &mut String, model: &Model, population: &Population, names: &
         line(out, 2, &format!("refractory {duration} holding {}", held.join(", ")));
     }
     line(out, 2, &format!("emit {}", expr(&population.emit, names)));
+    for Running { param, value, momentum } in &population.running {
+        let name = model.params.get(param.idx()).map_or("?", |param| &param.name);
+        let (value, momentum) = (expr(value, names), number(*momentum));
+        line(out, 2, &format!("running {name} = {value}, momentum {momentum}"));
+    }
 }
 
 fn state_name(model: &Model, id: super::StateId) -> String {

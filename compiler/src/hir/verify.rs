@@ -4,8 +4,8 @@
 mod expr;
 
 use super::{
-    Bounds, Expr, Job, LocalId, Measure, Model, Optimizer, PopId, Population, Program, Source, StateId, Stmt,
-    StmtKind, Test, Unit,
+    Bounds, Expr, Job, LocalId, Measure, Model, Optimizer, PopId, Population, Program, Running, Source,
+    StateId, Stmt, StmtKind, Test, Unit,
 };
 use expr::{Place, Scope};
 use std::collections::BTreeSet;
@@ -131,6 +131,13 @@ fn population(model: &Model, id: PopId, population: &Population) -> Result<(), S
         self::stmt(&mut scope, id, stmt).map_err(|e| format!("statement {at}: {e}"))?;
     }
     scope.check(&population.emit).map_err(|e| format!("emit: {e}"))?;
+    for Running { param, value, momentum } in &population.running {
+        scope.check(value).map_err(|e| format!("running: {e}"))?;
+        let followed = model.params.get(param.idx()).filter(|param| !param.trained);
+        same_unit(value, followed.ok_or("running: no such parameter, or a trained one")?.unit)?;
+        fits(value, &population.shape)?;
+        ensure((0.0..=1.0).contains(momentum), || format!("running: momentum {momentum}"))?;
+    }
     for (name, local) in &population.named {
         ensure(scope.is_defined(*local), || format!("let {name} is not defined in its step"))?;
     }
@@ -222,7 +229,14 @@ fn job(program: &Program, job: &Job) -> Result<(), String> {
 
 fn optimizer(model: &Model, optimizer: &Optimizer) -> Result<(), String> {
     let mut known: BTreeSet<LocalId> = [optimizer.w, optimizer.g].into();
-    known.extend(optimizer.states.iter().map(|state| state.1));
+    known.extend(optimizer.states.iter().map(|state| state.local));
+    for (id, start) in optimizer.states.iter().flat_map(|state| &state.starts) {
+        let trained = model.params.get(id.idx()).filter(|param| param.trained);
+        ensure(trained.is_some_and(|param| param.shape == start.shape), || {
+            format!("{} is a state of no such parameter", start.name)
+        })?;
+        param(model, start).map_err(|e| format!("{}: {e}", start.name))?;
+    }
     for (local, value) in &optimizer.body {
         Scope::of_optimizer(model, &optimizer.names, &known).check(value)?;
         ensure(local.idx() < optimizer.names.len(), || format!("local {} has no name", local.0))?;

@@ -29,7 +29,10 @@ impl Expr {
             | ExprKind::Iota(_) => Vec::new(),
             ExprKind::Delayed { value, delay } => vec![value, delay],
             ExprKind::Pointwise(_, args) | ExprKind::Element(_, args) => args.iter().collect(),
-            ExprKind::Repeat(a) | ExprKind::Detach(a) | ExprKind::SpectralNorm { weight: a, .. } => vec![a],
+            ExprKind::Repeat(a)
+            | ExprKind::Detach(a)
+            | ExprKind::Since(a, _)
+            | ExprKind::SpectralNorm { weight: a, .. } => vec![a],
             ExprKind::MatVec(a, b)
             | ExprKind::Product(a, b)
             | ExprKind::StraightThrough(a, b)
@@ -87,10 +90,11 @@ impl Stmt {
 }
 
 impl Population {
-    /// The expressions of its step and what it emits; not what arrives at its inputs.
+    /// The expressions of its step, what it emits and what its parameters follow; not what arrives at its inputs.
     pub fn exprs(&self) -> Vec<&Expr> {
         let mut all: Vec<&Expr> = self.body.iter().flat_map(Stmt::exprs).collect();
         all.push(&self.emit);
+        all.extend(self.running.iter().map(|running| &running.value));
         all
     }
 }

@@ -17,6 +17,11 @@ pub struct JobValues<'a> {
     traces: &'a BTreeMap<String, ValId>,
     target_width: usize,
     locals: BTreeMap<LocalId, ValId>,
+    /// What locals are that were bound for the presentation itself, and their values in those that begin later.
+    known: BTreeMap<LocalId, hir::Expr>,
+    later: BTreeMap<(LocalId, usize), ValId>,
+    /// The step at which they begin, in a part of an expression that says so.
+    since: Option<usize>,
     /// By parameter and number of iterations: its next value, and the spectral norm that goes with it.
     directions: BTreeMap<(ParamId, usize), (ValId, ValId)>,
     net: &'a mut Net,
@@ -32,24 +37,28 @@ pub fn job_values<'a>(
     training: bool,
 ) -> JobValues<'a> {
     let (locals, directions) = (BTreeMap::new(), BTreeMap::new());
-    JobValues { model, env, training, traces, target_width, locals, directions, net }
+    let (known, later, since) = (BTreeMap::new(), BTreeMap::new(), None);
+    JobValues { model, env, training, traces, target_width, locals, known, later, since, directions, net }
 }
 
-/// Names of the traces that expressions read; see [`output_name`].
+/// Names of the traces that expressions read; see [`output_name`]. Of one in which a presentation begins later, also those of that one.
 pub(crate) fn traces_read<'a>(
     model: &hir::Model,
     exprs: impl IntoIterator<Item = &'a hir::Expr>,
 ) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for e in exprs {
-        super::integrate::any(e, &mut |kind| {
-            match kind {
-                ExprKind::Emit(pop) => names.insert(output_name(model, *pop, None)),
-                ExprKind::Trace(pop, trace) => names.insert(output_name(model, *pop, Some(*trace))),
-                _ => false,
-            };
-            false
+        let (mut own, mut starts) = (BTreeSet::new(), BTreeSet::new());
+        e.for_each(&mut |e| match &e.kind {
+            ExprKind::Emit(pop) => own.extend([output_name(model, *pop, None)]),
+            ExprKind::Trace(pop, trace) => own.extend([output_name(model, *pop, Some(*trace))]),
+            ExprKind::Since(_, start) => starts.extend([*start]),
+            _ => {}
         });
+        for start in starts {
+            names.extend(own.iter().map(|name| super::since::name(start, name)));
+        }
+        names.extend(own);
     }
     names
 }
@@ -137,6 +146,22 @@ impl JobValues<'_> {
         graph.push(Op::Detach, &[unit], ty)
     }
 
+    /// The name of a trace, in a presentation that begins where it is said.
+    fn name(&self, pop: PopId, trace: Option<hir::TraceRef>) -> String {
+        let name = output_name(self.model, pop, trace);
+        self.since.map_or(name.clone(), |start| super::since::name(start, &name))
+    }
+
+    /// Steps since the presentation began; not below 0.
+    fn step_index(&mut self) -> ValId {
+        let graph = &mut self.net.graph;
+        let at = graph.push(Op::StepIndex, &[], Ty { time: true, ..Ty::SCALAR });
+        let Some(start) = self.since else { return at };
+        let (start, zero) = (graph.constant(start as f64), graph.constant(0.0));
+        let since = graph.pointwise(Pw::Sub, &[at, start]);
+        graph.pointwise(Pw::Max, &[since, zero])
+    }
+
     fn input(&mut self, name: &str, ty: Ty) -> ValId {
         let at = self.net.inputs.iter().position(|i| i.name == name).unwrap_or_else(|| {
             self.net.inputs.push(Input { name: name.into(), ty: ty.clone(), spikes: false });
@@ -157,7 +182,22 @@ impl Scope for JobValues<'_> {
         self.training
     }
     fn local(&mut self, local: LocalId) -> Option<ValId> {
-        self.locals.get(&local).copied()
+        let (Some(start), Some(value)) = (self.since, self.known.get(&local).cloned()) else {
+            return self.locals.get(&local).copied();
+        };
+        if let Some(&val) = self.later.get(&(local, start)) {
+            return Some(val);
+        }
+        let val = expr(self, &value);
+        self.later.insert((local, start), val);
+        Some(val)
+    }
+    fn waits(&mut self, local: LocalId, value: &hir::Expr) -> bool {
+        match self.since {
+            Some(_) => self.known.remove(&local),
+            None => self.known.insert(local, value.clone()),
+        };
+        false
     }
     fn bind(&mut self, local: LocalId, val: ValId) {
         self.locals.insert(local, val);
@@ -167,7 +207,13 @@ impl Scope for JobValues<'_> {
     }
     fn leaf(&mut self, e: &hir::Expr) -> ValId {
         match &e.kind {
-            ExprKind::StepIndex => self.net.graph.push(Op::StepIndex, &[], Ty { time: true, ..Ty::SCALAR }),
+            ExprKind::StepIndex => self.step_index(),
+            ExprKind::Since(value, start) => {
+                let before = self.since.replace(*start);
+                let value = expr(self, value);
+                self.since = before;
+                value
+            }
             ExprKind::Param(p) => {
                 let ty = Ty::tensor(&self.net.params[p.idx()].shape);
                 self.net.graph.push(Op::Param(p.idx()), &[], ty)
@@ -190,9 +236,9 @@ impl Scope for JobValues<'_> {
             ExprKind::SpectralNorm { weight, direction, iterations } => {
                 self.spectral_norm(weight, *direction, *iterations)
             }
-            ExprKind::Emit(pop) => self.traces[&output_name(self.model, *pop, None)],
+            ExprKind::Emit(pop) => self.traces[&self.name(*pop, None)],
             ExprKind::Trace(pop, trace) => {
-                let name = output_name(self.model, *pop, Some(*trace));
+                let name = self.name(*pop, Some(*trace));
                 match self.traces.get(&name) {
                     Some(&val) => val,
                     None => self.net.graph.constant(0.0),

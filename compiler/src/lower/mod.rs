@@ -9,6 +9,8 @@ mod job;
 mod norm;
 mod optimizer;
 mod population;
+mod running;
+mod since;
 
 pub use carry::{carried, carry};
 pub(crate) use expr::with_index;
@@ -20,3 +22,6 @@ pub(crate) use norm::STATISTIC;
 pub use norm::statistics;
 pub use optimizer::update;
 pub use population::{output_name, step};
+pub(crate) use running::RUNNING;
+pub use running::running;
+pub use since::since;

@@ -87,10 +87,10 @@ fn rule(net: &mut Net, optimizer: &hir::Optimizer, param: &hir::Param, p: usize,
     let ty = Ty::tensor(&net.params[p].shape);
     let w = net.graph.push(Op::Param(p), &[], ty.clone());
     let mut slots = Vec::new();
-    for (name, local, init) in &optimizer.states {
-        net.slots.push(Slot { name: name.clone(), param: p, init: *init });
+    for state in &optimizer.states {
+        net.slots.push(Slot { name: state.name.clone(), param: p, init: state.init });
         let slot = net.slots.len() - 1;
-        slots.push((slot, *local, net.graph.push(Op::Slot(slot), &[], ty.clone())));
+        slots.push((slot, state.local, net.graph.push(Op::Slot(slot), &[], ty.clone())));
     }
     let mut scope = RuleScope { net, env, locals: BTreeMap::new(), param: p, prefix: "" };
     scope.bind(optimizer.w, w);

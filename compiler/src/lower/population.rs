@@ -221,6 +221,10 @@ impl<'m> Builder<'m> {
         if let Some(fired) = self.fired[id.idx()] {
             self.output(output_name(self.model, id, Some(TraceRef::Fired)), fired);
         }
+        for followed in &pop.running {
+            let val = expr(self, &followed.value);
+            self.output(super::running::output_name(self.model, followed.param), val);
+        }
         for (_, local) in &pop.named {
             if let Some(&val) = self.locals.get(local) {
                 self.output(output_name(self.model, id, Some(TraceRef::Local(*local))), val);
@@ -470,12 +474,28 @@ impl<'m> Builder<'m> {
         if steps == 0 {
             return expr(self, value);
         }
-        let zero = self.graph.constant(0.0);
         let shape = if value.shape.is_empty() { vec![] } else { vec![value.shape.iter().product()] };
         let ty = Ty { time: false, batch: true, shape };
+        let init = match value.kind {
+            // Before the first step a state is what it starts with; what is made in a step is 0.
+            ExprKind::Trace(_, TraceRef::State(state)) => {
+                self.next[self.state_of(self.prev[state.idx()])].init
+            }
+            _ => self.graph.constant(0.0),
+        };
+        // Steps one by one where they start with something: its gradient is then that of all of them.
+        let (each, times) = match self.graph.node(init).op {
+            Op::Const(0.0) => (steps, 1),
+            _ => (1, steps),
+        };
         let state = self.next.len();
-        let val = self.new_state("delay", zero, steps, ty.clone());
-        self.waiting.push(Waiting { state, value: value.clone(), steps, ty });
+        let mut val = self.new_state("delay", init, each, ty.clone());
+        self.waiting.push(Waiting { state, value: value.clone(), steps: each, ty: ty.clone() });
+        for behind in 1..times {
+            let (state, before) = (self.next.len(), val);
+            val = self.new_state(&format!("delay.{behind}"), init, 1, ty.clone());
+            self.next[state].next = before;
+        }
         val
     }
 }

@@ -4,23 +4,25 @@
 use super::{DataFacts, Purpose};
 use crate::hir::alone::{self, Alone};
 use crate::hir::constant::{self, ConstEnv};
-use crate::hir::{self, ExprKind, Job, JobKind, LocalId, Model, NeuronFact, ParamId, PopId, Record, Unit};
+use crate::hir::{
+    self, ExprKind, Job, JobKind, LocalId, Model, NeuronFact, Param, ParamId, PopId, Record, Unit,
+};
 use crate::interp::{self, Array, Call, Inputs};
 use crate::lower::{self, Activity, Neurons, Refusal, Tensors};
 use crate::source::Span;
 use snn_runtime::abi::SCALARS;
 
-/// First values of a parameter of a model, in stored order; see [`lower::init_values`].
+/// First values of a parameter of a model, or of a state that an optimizer keeps of it, in stored order; see [`lower::init_values`].
 pub fn first_values(
     model: &Model,
-    param: ParamId,
+    param: &Param,
     env: ConstEnv,
     seed: u64,
     activity: Option<&mut dyn Activity>,
     tensors: &Tensors,
 ) -> Result<Vec<f32>, Refusal> {
     let neurons = Measured { model, env, seed, tensors };
-    lower::init_values(&model.params[param.idx()], env, seed, activity, &neurons, tensors)
+    lower::init_values(param, env, seed, activity, &neurons, tensors)
 }
 
 /// The value of an expression of first values of a tensor, that may read the neuron that receives; see [`lower::of_first_values`].
@@ -98,7 +100,14 @@ impl Measured<'_> {
     fn alone(&self, pop: PopId, port: usize, silenced: bool) -> Alone {
         let value = |id: ParamId| {
             // Parameters of neurons read no neurons. A misfit is said where they get their own values.
-            let values = first_values(self.model, id, self.env, self.seed, None, self.tensors);
+            let values = first_values(
+                self.model,
+                &self.model.params[id.idx()],
+                self.env,
+                self.seed,
+                None,
+                self.tensors,
+            );
             let values = values.unwrap_or_default();
             values.iter().map(|v| f64::from(*v)).sum::<f64>() / values.len().max(1) as f64
         };
@@ -255,7 +264,7 @@ mod tests {
         let env = ConstEnv { dt: 1e-3, steps: 20 };
         let named = model.params.iter().enumerate();
         let none = Tensors::new();
-        let values = |k: usize| first_values(model, ParamId(k as u32), env, seed, None, &none);
+        let values = |k: usize| first_values(model, &model.params[k], env, seed, None, &none);
         named.map(|(k, param)| (param.name.clone(), values(k).expect("reads no file"))).collect()
     }
 

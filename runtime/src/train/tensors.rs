@@ -1,5 +1,5 @@
-//! Single tensors of safetensors files, for first values of other models: of our checkpoints by the names of parameters, of foreign files as
-//! they are. Whole checkpoints are in [`super::checkpoint`].
+//! Single tensors of safetensors files, for first values of other models: of our checkpoints by the names of parameters, and of states that an
+//! optimizer keeps of them (`h.tau/m`), of foreign files as they are. Whole checkpoints are in [`super::checkpoint`].
 
 use std::path::Path;
 
@@ -35,9 +35,13 @@ impl File {
         Ok(all.tensor(&self.full(name)).is_ok())
     }
 
-    /// A name as it stands in the file.
+    /// A name as it stands in the file. Names of parameters have no `/`.
     fn full(&self, name: &str) -> String {
-        if self.is_checkpoint { format!("param/{name}") } else { name.to_string() }
+        match (self.is_checkpoint, name.contains('/')) {
+            (false, _) => name.to_string(),
+            (true, false) => format!("param/{name}"),
+            (true, true) => format!("slot/{name}"),
+        }
     }
 
     /// Axes and elements of a tensor, the last axis fastest; weights of a checkpoint as `[post, pre]`, those of a convolution as
@@ -69,13 +73,17 @@ impl File {
     fn unknown(&self, name: &str, all: &SafeTensors) -> RuntimeError {
         let mut names: Vec<&str> = all.names();
         if self.is_checkpoint {
-            names = names.into_iter().filter_map(|name| name.strip_prefix("param/")).collect();
+            let kind = if name.contains('/') { "slot/" } else { "param/" };
+            names = names.into_iter().filter_map(|name| name.strip_prefix(kind)).collect();
         }
         names.sort_unstable();
         let shown: Vec<String> = names.iter().take(12).map(|name| format!("`{name}`")).collect();
         let more = if names.len() > shown.len() { ", …" } else { "" };
         let help = match shown.is_empty() {
             true => "it has none".to_string(),
+            false if name.contains('/') => {
+                format!("states of the optimizer that it has: {}{more}", shown.join(", "))
+            }
             false => format!("it has {}{more}; name one: `teacher[{:?}]`", shown.join(", "), names[0]),
         };
         RuntimeError::new("E0905", format!("the file has no tensor `{name}`")).at(&self.place).help(help)
@@ -125,6 +133,10 @@ mod tests {
         let ours = file(&dir, OURS, "param/x->h.weight", "F32", "[2,3]", &bytes).unwrap();
         let (shape, values) = ours.tensor("x->h.weight").unwrap();
         assert_eq!((shape, values), (vec![3, 2], vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0]));
+        let state = file(&dir, OURS, "slot/x->h.weight/m", "F32", "[2,3]", &bytes).unwrap();
+        assert_eq!(state.tensor("x->h.weight/m").unwrap().1, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        let missing = state.tensor("x->h.weight/age").unwrap_err();
+        assert!(missing.help.unwrap().ends_with("it has: `x->h.weight/m`"));
         let foreign = file(&dir, "", "h.weight", "F32", "[2,3]", &bytes).unwrap();
         let (shape, values) = foreign.tensor("h.weight").unwrap();
         assert_eq!((shape, values), (vec![2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));

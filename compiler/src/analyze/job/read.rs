@@ -4,7 +4,7 @@ use super::super::args::{Applied, Given};
 use super::super::context::{Cx, Draw, is_poison};
 use super::super::declare::Decl;
 use super::super::scope::{self, Place, Scope};
-use super::super::{call, expr};
+use super::super::{call, expr, since};
 use super::{measures, settings};
 use crate::ast::{self, ExprKind, Ident};
 use crate::diag::{Code, suggest};
@@ -51,6 +51,9 @@ fn values<'a>(cx: &mut Cx<'a>, model: ModelId, expr: &'a ast::Expr) -> Vec<(Stri
 /// `loss`: one number for each sample; what is left of time is averaged when it is lowered.
 pub(super) fn loss<'a>(cx: &mut Cx<'a>, model: ModelId, expr: &'a ast::Expr) -> Option<hir::Expr> {
     let value = value(cx, model, expr)?;
+    if since::refuse(cx, &value) {
+        return None;
+    }
     if !value.shape.is_empty() {
         let shape = &value.shape;
         cx.report(Code::E0805, expr.span, "a loss is one number for each sample")

@@ -28,8 +28,8 @@ pub(super) fn settings<'a>(
         None => Some(None),
     };
     let optimizer = match given.one(cx, "optimizer") {
-        Some(expr) => optimizer::optimizer(cx, expr),
-        None => optimizer::default(cx, job),
+        Some(expr) => optimizer::optimizer(cx, expr, model),
+        None => optimizer::default(cx, job, model),
     };
     let clip = match given.one(cx, "clip") {
         Some(expr) => clip(cx, expr).map(Some),

@@ -107,6 +107,7 @@ fn other(expr: &Expr, names: &Names) -> String {
             format!("{}({weight}{}; {})", slide.name(), one(value), crate::step::print::windows(over))
         }
         ExprKind::Repeat(value) => format!("repeat({}, to {:?})", one(value), expr.shape),
+        ExprKind::Since(value, start) => format!("since({}, {start})", one(value)),
         ExprKind::Detach(value) => format!("detach({})", one(value)),
         ExprKind::StraightThrough(a, b) => format!("straight_through({}, {})", one(a), one(b)),
         ExprKind::GradScale(a, b) => format!("grad_scale({}, {})", one(a), one(b)),

@@ -2,8 +2,8 @@
 
 use super::{Names, expr, line, number};
 use crate::hir::{
-    Compare, Data, DataArg, DriveValues, Expect, Job, JobKind, Measure, Model, Optimizer, Part, Program,
-    Record, Test, TraceRef, TrainSettings,
+    Compare, Data, DataArg, DriveValues, Expect, Job, JobKind, Measure, Model, Optimizer, OptimizerState,
+    Part, Program, Record, Test, TraceRef, TrainSettings,
 };
 
 /// A data set.
@@ -99,10 +99,13 @@ fn train(out: &mut String, depth: usize, settings: &TrainSettings) {
 fn optimizer(out: &mut String, depth: usize, optimizer: &Optimizer) {
     let names = Names::of_locals(&optimizer.names);
     line(out, depth, &format!("optimizer {}", optimizer.text));
-    for (name, local, value) in &optimizer.states {
+    for OptimizerState { name, local, init, starts } in &optimizer.states {
         let local = names.local(*local);
         let text = if local == *name { local } else { format!("{name} as {local}") };
-        line(out, depth + 1, &format!("state {text} = {}", number(*value)));
+        line(out, depth + 1, &format!("state {text} = {}", number(*init)));
+        for start in starts.values() {
+            line(out, depth + 2, &format!("{} = {}", start.name, start.init.text));
+        }
     }
     for (local, value) in &optimizer.body {
         line(out, depth + 1, &format!("{} = {}", names.local(*local), expr(value, &names)));

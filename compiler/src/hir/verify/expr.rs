@@ -209,7 +209,9 @@ impl<'a> Scope<'a> {
                 matches!(place, Place::Init { .. })
             }
             ExprKind::File { .. } => false,
-            ExprKind::SpectralNorm { .. } | ExprKind::Arranged(..) => place == Place::Job,
+            ExprKind::SpectralNorm { .. } | ExprKind::Arranged(..) | ExprKind::Since(..) => {
+                place == Place::Job
+            }
             ExprKind::Target => place == Place::Job,
             ExprKind::Scalar(_) => matches!(place, Place::Job | Place::Optimizer),
             ExprKind::Reduce { over: Over::Time, .. } => {
@@ -266,9 +268,10 @@ fn composed(expr: &Expr) -> Result<(), String> {
             ensure(value.shape == keys.shape, || format!("{:?} as {:?}", value.shape, keys.shape))?;
             of(expr, value.unit, &value.shape)
         }
-        ExprKind::Detach(value) | ExprKind::GradScale(value, _) | ExprKind::StraightThrough(value, _) => {
-            of(expr, value.unit, &value.shape)
-        }
+        ExprKind::Detach(value)
+        | ExprKind::Since(value, _)
+        | ExprKind::GradScale(value, _)
+        | ExprKind::StraightThrough(value, _) => of(expr, value.unit, &value.shape),
         ExprKind::Repeat(value) => {
             let size = |e: &Expr| e.shape.iter().product::<usize>();
             let fits = expr.shape.starts_with(&value.shape) || size(expr) == size(value);
