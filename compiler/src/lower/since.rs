@@ -54,7 +54,8 @@ fn copy(step: &mut StepFn, [nodes, states, outputs]: [usize; 3], start: usize) {
     }
     let (first, zero) = (step.graph.constant(start as f64), step.graph.constant(0.0));
     let has_begun = step.graph.pointwise(Pw::Le, &[first, at]);
-    for (name, val) in step.outputs[..outputs].to_vec() {
+    for idx in 0..outputs {
+        let (name, val) = step.outputs[idx].clone();
         let val = step.graph.pointwise(Pw::Select, &[has_begun, copy[val.idx()], zero]);
         step.outputs.push((self::name(start, &name), val));
     }
