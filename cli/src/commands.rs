@@ -272,7 +272,8 @@ fn fmt(files: &[std::path::PathBuf], check: bool) -> Result<(), Failure> {
         if path.as_os_str() == "-" {
             report::out(&canonical);
         } else if canonical != text {
-            changed.push(path.display().to_string());
+            let same = canonical.lines().zip(text.lines()).take_while(|(a, b)| a == b).count();
+            changed.push(format!("{}:{}", path.display(), same + 1));
             if !check {
                 snn_runtime::record::write_atomic(path, canonical.as_bytes())?;
             }
@@ -280,7 +281,8 @@ fn fmt(files: &[std::path::PathBuf], check: bool) -> Result<(), Failure> {
     }
     if check && !changed.is_empty() {
         let message = format!("not in canonical layout: {}", changed.join(", "));
-        return Err(Failure::plain("fmt", message, Some("run `snnc fmt` on them".into())));
+        let help = "`snnc fmt` without `--check` rewrites files; named are the first lines that it changes";
+        return Err(Failure::plain("fmt", message, Some(help.into())));
     }
     Ok(())
 }

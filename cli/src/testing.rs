@@ -221,8 +221,10 @@ fn fails(expect: &Expect, left: &[f64], right: &[f64], slack: f64) -> Option<Str
     for (k, l) in left.iter().enumerate() {
         let r = if right.len() == 1 { right[0] } else { right[k] };
         if !holds(expect.compare, *l, r, slack) {
-            let at = if left.len() > 1 { format!(" at index {k}") } else { String::new() };
-            return Some(format!("found {l}{at}, expected {r}; found {}", list(left)));
+            return Some(match left.len() {
+                1 => format!("found {l}, expected {r}"),
+                _ => format!("found {l} at index {k}, expected {r}; all: {}", list(left)),
+            });
         }
     }
     None

@@ -522,6 +522,10 @@ fn unknown<'a>(cx: &mut Cx<'a>, scope: &Scope<'a>, path: &'a ast::Path) {
         names.extend(super::declare::POINTWISE.iter().chain(super::declare::SPECIAL).copied());
         names.extend(["dt", "t", "steps", "step_index", "training", "pi"]);
     }
+    if scope.place == Place::Init {
+        names.extend(NeuronFact::ALL.map(NeuronFact::name));
+        names.extend(["fan_in", "fan_out", "n_in", "n_out"]);
+    }
     let near = closest(&first.text, names).map(String::from);
     let explain = cx.decls.explain_path(path);
     let span = if near.is_some() || is_dotted { first.span } else { path.span };

@@ -333,7 +333,7 @@ pub(super) fn neuron_fact(cx: &mut Cx, name: &str, span: Span) -> Option<Expr> {
         if cx.draw.stream != "?" {
             cx.report(Code::E0309, span, "a neuron is measured, and these values belong to none")
                 .at(format!("`{name}` is of the receiving neuron"))
-                .help("use it for weights of a projection; in a test `draw … for [10, 5] into Lif`");
+                .help("use it for weights of a projection; in a test write `draw … for [10, 5] into Lif`, in a promise `verify … for [10, 5] into Lif`");
         }
         return Some(poison(span));
     };
@@ -343,10 +343,13 @@ pub(super) fn neuron_fact(cx: &mut Cx, name: &str, span: Span) -> Option<Expr> {
         _ => None,
     });
     let Some((membrane, has_surrogate)) = fire else {
-        let title = format!("neuron `{}` is measured, and does not fire", population.neuron);
-        cx.report(Code::E0309, span, title)
-            .at("there is no threshold")
-            .help("give the value: `spike_propagation(theta = 1)`");
+        let title = format!(
+            "`{name}` of population `{}`, whose neuron `{}` does not fire",
+            population.name, population.neuron
+        );
+        cx.report(Code::E0309, span, title).at("what is compared by `fire` is measured").help(
+            "give a number in its place, or these weights another initializer: `init = kaiming_normal`",
+        );
         return Some(poison(span));
     };
     let of_surrogate = matches!(fact, NeuronFact::SurrogateMean | NeuronFact::SurrogateAtZero);
