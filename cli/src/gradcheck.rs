@@ -3,6 +3,7 @@
 
 use crate::job::{Ready, Runner, facts};
 use crate::load::Failure;
+use crate::numbers::norm;
 use crate::report::JobReport;
 use snn_compiler::hir::{Job, JobKind, TrainSettings};
 use snn_compiler::interp::{Array, Call, Inputs, Mode, NetRun, Results};
@@ -107,8 +108,8 @@ fn rows(
         let grad = &base.values[output.val.idx()];
         let mut along = 0.0;
         let (mut up, mut down) = (params.clone(), params.clone());
-        let norm = params[p].data.iter().map(|v| v * v).sum::<f64>().sqrt();
-        let scale = if norm > 0.0 { norm } else { 0.1 };
+        let length = norm(params[p].data.iter().copied());
+        let scale = if length > 0.0 { length } else { 0.1 };
         let step = 1e-5 * scale / (params[p].data.len() as f64).sqrt();
         for (k, g) in grad.data.iter().enumerate() {
             let direction = (k as f64 * 12.9898 + p as f64).sin();
@@ -118,14 +119,13 @@ fn rows(
         }
         let loss = |r: &Results<f64>| r.output(net, "loss").map_or(f64::NAN, |a| a.data[0]);
         let difference = (loss(&run(&up, Some(&base))?) - loss(&run(&down, Some(&base))?)) / (2.0 * step);
-        let norm = grad.data.iter().map(|g| g * g).sum::<f64>().sqrt();
-        let f64_error = (along - difference).abs() / along.abs().max(1e-3 * norm).max(1e-12);
+        let slope = norm(grad.data.iter().copied());
+        let f64_error = (along - difference).abs() / along.abs().max(1e-3 * slope).max(1e-12);
         let compiled = relaxed.engine.read(&output.name);
-        let off = compiled.map_or(f64::NAN, |c| {
-            c.iter().zip(&grad.data).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum::<f64>().sqrt()
-        });
+        let off =
+            compiled.map_or(f64::NAN, |c| norm(c.iter().zip(&grad.data).map(|(a, b)| f64::from(*a) - b)));
         let name = net.params[p].name.clone();
-        rows.push(Row { name, f64_error, f32_error: off / norm.max(1e-12) });
+        rows.push(Row { name, f64_error, f32_error: off / slope.max(1e-12) });
     }
     Ok(rows)
 }

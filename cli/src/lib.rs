@@ -10,6 +10,7 @@ pub mod gradcheck;
 pub mod inspect;
 pub mod job;
 pub mod load;
+pub mod numbers;
 pub mod report;
 pub mod sweep;
 pub mod testing;

@@ -5,10 +5,11 @@
 
 use super::line::{Line, POINTS, barrier, share};
 use super::noise::{Arrived, Noise};
-use super::{Course, End, norm, wrong};
+use super::{Course, End, wrong};
 use crate::args::{Butterfly, Moment, Part};
 use crate::job::{Runner, not_empty};
 use crate::load::Failure;
+use crate::numbers::{norm, wide};
 use crate::report::{self, JobReport};
 use snn_runtime::data::Dataset;
 use snn_runtime::engine::Weights;
@@ -93,10 +94,6 @@ pub fn butterfly(runner: &mut Runner, b: &Butterfly) -> Result<Vec<JobReport>, F
         first.seconds.total = start.elapsed().as_secs_f64();
     }
     Ok(reports)
-}
-
-fn wide(values: &[f32]) -> impl Iterator<Item = f64> + '_ {
-    values.iter().map(|v| f64::from(*v))
 }
 
 /// The steps of `--at`, each once. E0916 if the training does not have one.

@@ -158,8 +158,3 @@ impl Observer for Nobody {
     fn batch(&mut self, _epoch: usize, _done: usize, _total: usize) {}
     fn epoch(&mut self, _epoch: &Epoch) {}
 }
-
-/// Euclidean norm.
-fn norm(values: impl Iterator<Item = f64>) -> f64 {
-    values.map(|v| v * v).sum::<f64>().sqrt()
-}

@@ -1,9 +1,10 @@
 //! The perturbation of the weights: its direction, its size, and what of it arrives in 32 bits.
 
-use super::{Course, norm, wrong};
+use super::{Course, wrong};
 use crate::args::Butterfly;
 use crate::job::Runner;
 use crate::load::Failure;
+use crate::numbers::{norm, wide};
 use snn_compiler::diag::suggest::closest;
 use snn_runtime::engine::Weights;
 use snn_runtime::program::Program;
@@ -45,7 +46,7 @@ impl Noise {
                 let stream = rng::stream(&program.params[idx].name);
                 rng::gaussian_row(&mut row, rng::key(course.job.seed, DIRECTION, b.draw), stream, 0, 0);
                 parts.push((idx, row.iter().map(|v| deviation * f64::from(*v)).collect::<Vec<f64>>()));
-                size.push(norm(first.iter().map(|v| f64::from(*v))));
+                size.push(norm(wide(first)));
             }
         }
         let length = norm(parts.iter().flat_map(|(_, noise)| noise).copied());
@@ -113,12 +114,11 @@ fn chosen(runner: &Runner, course: &Course, b: &Butterfly) -> Result<Vec<usize>,
 
 /// Standard deviation, biased.
 fn deviation(values: &[f32]) -> f64 {
-    let n = values.len() as f64;
-    let wide = || values.iter().map(|v| f64::from(*v));
-    let mean = wide().sum::<f64>() / n;
     // Rounding of the mean is no spread.
     if values.windows(2).all(|two| two[0] == two[1]) {
         return 0.0;
     }
-    (wide().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt()
+    let n = values.len() as f64;
+    let mean = wide(values).sum::<f64>() / n;
+    (wide(values).map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt()
 }

@@ -5,6 +5,7 @@ use super::kernel::{Probe, Rows, Sent, Tangent, alignment, gram};
 use super::matrix;
 use crate::job::{Ready, Runner, facts};
 use crate::load::Failure;
+use crate::numbers::{norm, wide};
 use crate::report::{self, JobReport};
 use snn_compiler::hir::Job;
 use snn_runtime::engine::{Engine, Weights};
@@ -94,9 +95,8 @@ fn moved(
 ) -> Moved {
     let param = &model.params[at];
     let [before, after] = weights.map(|w| w.param(engine.program(), at));
-    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
-    let by = norm(&mut before.iter().zip(after).map(|(a, b)| f64::from(*b) - f64::from(*a)));
-    let length = norm(&mut before.iter().map(|v| f64::from(*v)));
+    let by = norm(wide(before).zip(wide(after)).map(|(a, b)| b - a));
+    let length = norm(wide(before));
     let rows = super::matrix_rows(param);
     Moved {
         name: param.name.clone(),

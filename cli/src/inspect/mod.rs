@@ -9,6 +9,7 @@ mod matrix;
 
 use crate::job::{Ready, Runner, facts};
 use crate::load::Failure;
+use crate::numbers::norm;
 use crate::report::JobReport;
 use activity::Activity;
 use advice::Advice;
@@ -102,7 +103,7 @@ fn rows(runner: &Runner, job: &Job, ready: &Ready, weights: &Weights) -> Vec<Row
     params
         .map(|(idx, param)| {
             let gradient = ready.engine.read(&format!("grad {}", param.name));
-            let norm = gradient.map(|g| g.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt());
+            let norm = gradient.map(|g| norm(g.iter().map(|v| f64::from(*v))));
             Row {
                 name: param.name.clone(),
                 shape: param.shape.clone(),

@@ -5,7 +5,7 @@ use super::function::Frame;
 use super::kernel::Loop;
 use super::nest::{Body, Role};
 use crate::loops::{Access, Instr, Program, Stmt};
-use crate::schedule::panels::Domain;
+use crate::schedule::panels::Neurons;
 use cranelift_codegen::ir::Value;
 use snn_runtime::kernels::panels::PANEL;
 
@@ -97,7 +97,7 @@ impl Frame<'_> {
                 Stmt::Steps { reverse: *reverse, body: body.iter().map(|stmt| self.of_panel(stmt)).collect() }
             }
             Stmt::Nest { body, .. } => {
-                let domain = Domain::of(self.loops, stmt).expect("marked: a nest of panels");
+                let domain = Neurons::of(self.loops, stmt).expect("marked: a nest of panels");
                 let one_row = domain.is_flat && self.is_of_panels(body);
                 let part = |a: &Access| match one_row {
                     true => Access { row: 0, ..self.part(a) },

@@ -109,7 +109,9 @@ fn refuse(program: &Program, parallel: Parallel, stmt: &Stmt, marked: &mut [bool
 
 /// Buffers that a nest uses element by element, never a part of them or one column for others.
 fn whole(program: &Program, nest: &Stmt) -> Vec<usize> {
-    let (Some(domain), samples) = (Domain::of(program, nest), program.shard_batch) else { return Vec::new() };
+    let (Some(domain), samples) = (Neurons::of(program, nest), program.shard_batch) else {
+        return Vec::new();
+    };
     let (mut used, mut otherwise) = (Vec::new(), Vec::new());
     nest.accesses(&mut |a, _| {
         let at = domain.in_rows(program, *a);
@@ -128,7 +130,7 @@ fn can_turn(program: &Program, body: &[Stmt]) -> bool {
     let mut accesses: Vec<(Access, bool)> = Vec::new();
     for stmt in body {
         let Stmt::Nest { body: instrs, .. } = stmt else { return false };
-        let Some(domain) = Domain::of(program, stmt) else { return false };
+        let Some(domain) = Neurons::of(program, stmt) else { return false };
         if *width.get_or_insert(domain.columns) != domain.columns {
             return false;
         }
@@ -153,16 +155,16 @@ fn can_turn(program: &Program, body: &[Stmt]) -> bool {
 
 /// What a nest over samples and neurons goes over.
 #[derive(Clone, Copy)]
-pub(crate) struct Domain {
+pub(crate) struct Neurons {
     /// Neurons.
     pub columns: usize,
     /// Whether samples and neurons are one long row.
     pub is_flat: bool,
 }
 
-impl Domain {
+impl Neurons {
     /// That of a nest; none if it is not over samples and neurons.
-    pub fn of(program: &Program, stmt: &Stmt) -> Option<Domain> {
+    pub fn of(program: &Program, stmt: &Stmt) -> Option<Neurons> {
         let Stmt::Nest { rows, width, body } = stmt else { return None };
         let samples = program.shard_batch;
         let is_flat = *rows == 1 && samples > 1;
@@ -177,7 +179,7 @@ impl Domain {
             _ => true,
         });
         (all && (!is_flat || width.is_multiple_of(samples)) && columns.is_multiple_of(PANEL))
-            .then_some(Domain { columns, is_flat })
+            .then_some(Neurons { columns, is_flat })
     }
 
     /// An access with a row for each sample.
