@@ -2,6 +2,7 @@
 
 mod facts;
 mod norms;
+mod shards;
 
 pub use facts::{first_values, of_first_values};
 pub use norms::{Normalised, normalisations};
@@ -71,32 +72,6 @@ impl Purpose {
     }
 }
 
-/// Rows (samples times steps) of a shard of which the sequences of a layer stay in the second-level cache (784-512-512-10: 100 steps
-/// train in 96 ms with 400 rows, in 114 with 1600).
-const ROWS: usize = 400;
-
-/// Width of the layers that [`ROWS`] is for; of images, which are wider, there are fewer rows (workload C with 4 steps trains in 75 ms with 4
-/// samples, in 78 with 16).
-const WIDTH: usize = 512;
-
-/// Samples of a shard and number of shards for a batch. Shards have about `rows` rows, and 4 to 16 samples; where products are in
-/// time loops, which work on the samples of one step, there are up to 8 shards of at least 16. Never depends on the threads.
-pub fn shards(batch: usize, steps: usize, rows: usize, in_time: bool) -> (usize, usize) {
-    let shards = match in_time {
-        true => batch.div_ceil(16).clamp(1, 8),
-        false => batch.div_ceil((rows / steps.max(1)).clamp(4, 16)).clamp(1, 64),
-    };
-    let shard_batch = batch.div_ceil(shards).max(1);
-    (shard_batch, batch.div_ceil(shard_batch).max(1))
-}
-
-/// Rows of a shard: fewer where there are images.
-fn rows(net: &Net) -> usize {
-    let is_image = |node: &&step::Node| matches!(node.op, step::Op::Slide { .. });
-    let widest = net.graph.nodes.iter().filter(is_image).map(|node| node.ty.width()).max();
-    ROWS * WIDTH / widest.unwrap_or(WIDTH).max(WIDTH)
-}
-
 /// The stages of one job, for printing and for running.
 pub struct Staged {
     /// The step of the model, after its passes.
@@ -128,11 +103,7 @@ pub fn net(
     let env = ConstEnv { dt: job.dt, steps: job.steps };
     let (step, wanted) = one_step(model, job, purpose, batch);
     let (mut net, traces) = cluster::net(&step, &wanted, job.steps);
-    let in_time = |scan: &net::Scan| scan.body.nodes.iter().any(|n| matches!(n.op, step::Op::MatMul { .. }));
-    (net.shard_batch, net.shards) = match net.folds_samples_in_time() {
-        true => (batch.max(1), 1),
-        false => shards(batch, job.steps, rows(&net), net.scans.iter().any(in_time)),
-    };
+    (net.shard_batch, net.shards) = shards::shards(&net, batch);
     if let Some(first) = model.inputs.first() {
         let input = net.inputs.iter_mut().find(|i| i.name == first.name);
         input.into_iter().for_each(|i| i.spikes = data.spikes);
@@ -154,6 +125,7 @@ pub fn net(
         if net::passes::conditions::run(&mut net) || again {
             net = net::passes::run(net);
         }
+        net = shards::small(net);
     }
     debug_assert_eq!(net::verify::verify(&net), Ok(()));
     Ok(Staged { step, net, tape })
@@ -305,7 +277,7 @@ pub fn memory_plan(net: &Net) -> MemoryPlan {
 pub fn bounded(net: Net, batch: usize, bytes: impl Fn(&Net) -> usize, bound: usize) -> Result<Net, usize> {
     let (shard_batch, shards) = match net.folds_samples_in_time() {
         true => (net.shard_batch, net.shards),
-        false => shards(batch, net.steps, rows(&net), true),
+        false => shards::large(batch),
     };
     let few = Net { shard_batch, shards, ..net.clone() };
     let lengths = (1..net.steps).rev().filter(|steps| net.steps.is_multiple_of(*steps));

@@ -9,6 +9,9 @@ use crate::schedule::panels::Neurons;
 use cranelift_codegen::ir::Value;
 use snn_runtime::kernels::panels::PANEL;
 
+/// Panels that take turns at each step at most.
+const NEAR: usize = 4;
+
 impl Frame<'_> {
     /// A statement panel by panel, if it touches some; gives whether it did it.
     pub fn in_panels(&mut self, stmt: &Stmt) -> bool {
@@ -45,12 +48,21 @@ impl Frame<'_> {
         let of_row = |a: &Access| 4 * a.row as i64;
         let of_step = |a: &Access| 4 * a.step as i64 * if steps == Some(true) { -1 } else { 1 };
         let of_panel = |a: &Access| 4 * panel_floats(info, a) as i64;
-        let loops: [Loop; 3] = [(*rows, &of_row), (count, &of_step), (panels, &of_panel)];
         let body = Body { instrs: body, roles: &roles };
-        // Steps lie one behind the other, but not always in the order of their addresses.
         let done = match steps {
-            Some(_) => self.in_loops(&loops, Some(1), *width, body),
-            None => self.in_loops(&[loops[0], loops[2]], None, *width, body),
+            Some(_) => {
+                // Each step waits for the one before: of few samples there is too little to do meanwhile, so that some panels take turns.
+                let most = (NEAR * PANEL / (rows * width)).max(1);
+                let near = (1..=most).rev().find(|near| panels.is_multiple_of(*near)).unwrap_or(1);
+                let of_panels = |a: &Access| near as i64 * of_panel(a);
+                let steps: Loop = (count, &of_step);
+                // Steps lie one behind the other, but not always in the order of their addresses.
+                let ahead = Some(2);
+                let loops =
+                    [(*rows, &of_row as _), (near, &of_panel as _), steps, (panels / near, &of_panels as _)];
+                self.in_loops(&loops, ahead, *width, body)
+            }
+            None => self.in_loops(&[(*rows, &of_row), (panels, &of_panel)], None, *width, body),
         };
         if done {
             self.end_lap();

@@ -28,6 +28,8 @@ mod sweeps;
 mod tests;
 mod weights;
 
+pub(crate) use phases::all_in_parts;
+
 use crate::loops::{Access, Floats, Instr, Phase, Program, Stmt};
 use crate::net::{Net, Sink};
 use crate::step::{Node, Op, Slide, Ty, ValId};

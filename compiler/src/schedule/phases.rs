@@ -25,12 +25,22 @@ const MANY_WEIGHTS: usize = 1 << 14;
 /// segments nothing of the length of the presentation is kept.
 pub(super) fn in_parts(net: &Net, val: ValId) -> bool {
     let node = net.graph.node(val);
-    if !matches!(node.op, Op::Outer) || node.ty.width() < MANY_WEIGHTS || net.segments.is_some() {
+    if !is_large_gradient(net, val) || net.segments.is_some() {
         return false;
     }
     let operand = net.graph.ty(node.args[0]);
     let rows = net.shard_batch * if operand.time { net.steps } else { 1 };
-    operand.batch && rows <= operand.width()
+    rows <= operand.width()
+}
+
+/// Whether all large weight gradients are [`in_parts`].
+pub(crate) fn all_in_parts(net: &Net) -> bool {
+    net.graph.vals().all(|val| in_parts(net, val) || !is_large_gradient(net, val))
+}
+
+fn is_large_gradient(net: &Net, val: ValId) -> bool {
+    let node = net.graph.node(val);
+    matches!(node.op, Op::Outer) && node.ty.width() >= MANY_WEIGHTS && net.graph.ty(node.args[0]).batch
 }
 
 /// Phases, and in which a value is ready.

@@ -108,8 +108,8 @@ fn long_loops_agree_some_rows_at_a_time() {
 }
 
 /// Two products with a time loop after each: the second product has what the first loop made, in panels or as spikes.
-fn wide(spikes: bool, reverse: bool, samples: usize) -> Net {
-    let mut net = net(17, samples, 2);
+fn wide(spikes: bool, reverse: bool, steps: usize, samples: usize) -> Net {
+    let mut net = net(steps, samples, 2);
     let (x, w, u) =
         (input(&mut net, &ty("tb", &[40])), param(&mut net, &[40, 256]), param(&mut net, &[256, 320]));
     let mut current = net.graph.matmul(x, w, false);
@@ -131,15 +131,17 @@ fn wide(spikes: bool, reverse: bool, samples: usize) -> Net {
 
 #[test]
 fn wide_layers_agree_in_panels() {
-    for (spikes, reverse, samples) in [(true, false, 16), (false, true, 16), (false, false, 20)] {
-        let net = wide(spikes, reverse, samples);
+    let few = [(true, false, 270, 1), (false, true, 271, 1), (true, true, 140, 2), (false, false, 90, 3)];
+    let many = [(true, false, 17, 16), (false, true, 17, 16), (false, false, 17, 20)];
+    for (spikes, reverse, steps, samples) in many.into_iter().chain(few) {
+        let net = wide(spikes, reverse, steps, samples);
         let loops = schedule::loops(&net);
         let in_panels =
             |width| loops.buffers.iter().any(|b| b.panels && b.time.is_some() && b.width() == width);
         assert!(in_panels(256) && in_panels(320), "{loops}");
         check(&net);
     }
-    let small = schedule::loops(&wide(true, false, 3));
+    let small = schedule::loops(&wide(true, false, 17, 3));
     assert!(small.buffers.iter().all(|b| !b.panels), "all is near: {small}");
 }
 
