@@ -275,10 +275,7 @@ pub fn memory_plan(net: &Net) -> MemoryPlan {
 /// The net as it is if it needs at most `bound` of what `bytes` counts; else with fewer shards, of which each has its own weight gradients;
 /// else in the longest segments that do, else in the longest ones that do with one shard at a time; if none do, the least that one needs.
 pub fn bounded(net: Net, batch: usize, bytes: impl Fn(&Net) -> usize, bound: usize) -> Result<Net, usize> {
-    let (shard_batch, shards) = match net.folds_samples_in_time() {
-        true => (net.shard_batch, net.shards),
-        false => shards::large(batch),
-    };
+    let (shard_batch, shards) = shards::large(&net, batch);
     let few = Net { shard_batch, shards, ..net.clone() };
     let lengths = (1..net.steps).rev().filter(|steps| net.steps.is_multiple_of(*steps));
     let cuts: Vec<Net> = lengths.filter_map(|steps| in_segments(&few, steps)).collect();

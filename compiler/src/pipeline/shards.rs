@@ -14,19 +14,17 @@ const WIDTH: usize = 512;
 
 /// Samples of a shard and number of shards for a batch. Never depends on the threads.
 pub(super) fn shards(net: &Net, batch: usize) -> (usize, usize) {
-    if net.folds_samples_in_time() {
-        (batch.max(1), 1)
-    } else if has_products_in_time(net) {
-        large(batch)
-    } else {
-        of(batch, batch.div_ceil(samples(net).clamp(4, 16)).clamp(1, 64))
+    match is_step_by_step(net) {
+        true => large(net, batch),
+        false => of(batch, batch.div_ceil(samples(net).clamp(4, 16)).clamp(1, 64)),
     }
 }
 
-/// Up to 8 shards of at least 16 samples: where products are in time loops, which work on the samples of one step, and where there is
-/// little memory for weight gradients of each shard.
-pub(super) fn large(batch: usize) -> (usize, usize) {
-    of(batch, batch.div_ceil(16).clamp(1, 8))
+/// One shard where samples are folded over at each step; else up to 8 of at least 16 samples: where products are in time loops, which work on
+/// the samples of one step, and where there is little memory for weight gradients of each shard.
+pub(super) fn large(net: &Net, batch: usize) -> (usize, usize) {
+    let most = if net.folds_samples_in_time() { 1 } else { 8 };
+    of(batch, batch.div_ceil(16).clamp(1, most))
 }
 
 /// Fewer samples for the shards of a net with gradients, where presentations are so long that its large weight gradients are made shard by
@@ -38,7 +36,7 @@ pub(super) fn small(mut net: Net) -> Net {
     let samples =
         (1..=samples(&net)).rev().find(|samples| net.shard_batch.is_multiple_of(*samples)).unwrap_or(1);
     let more = net.shard_batch / samples;
-    if (2..=4).contains(&more) && !has_products_in_time(&net) && !schedule::all_in_parts(&net) {
+    if (2..=4).contains(&more) && !is_step_by_step(&net) && !schedule::all_in_parts(&net) {
         (net.shard_batch, net.shards) = (samples, net.shards * more);
         if !schedule::all_in_parts(&net) {
             (net.shard_batch, net.shards) = before;
@@ -52,9 +50,10 @@ fn of(batch: usize, shards: usize) -> (usize, usize) {
     (samples, batch.div_ceil(samples).max(1))
 }
 
-fn has_products_in_time(net: &Net) -> bool {
-    let in_time = |scan: &Scan| scan.body.nodes.iter().any(|n| matches!(n.op, Op::MatMul { .. }));
-    net.scans.iter().any(in_time)
+/// Whether time loops need the samples of a step together: to fold over them, or for a product.
+fn is_step_by_step(net: &Net) -> bool {
+    let has_product = |scan: &Scan| scan.body.nodes.iter().any(|n| matches!(n.op, Op::MatMul { .. }));
+    net.folds_samples_in_time() || net.scans.iter().any(has_product)
 }
 
 /// Samples of [`ROWS`] rows; fewer where there are images.
@@ -72,8 +71,12 @@ mod tests {
 
     /// Samples of a shard and shards of a training with so many steps and hidden neurons.
     fn cut(batch: usize, steps: usize, width: usize, purpose: Purpose) -> (usize, usize) {
+        cut_with(&format!("Lif[{width}](tau = 10 ms)"), batch, steps, width, purpose)
+    }
+
+    fn cut_with(hidden: &str, batch: usize, steps: usize, width: usize, purpose: Purpose) -> (usize, usize) {
         let text = format!(
-            "model Net {{\n    input x: [784] stream\n    let h = Lif[{width}](tau = 10 ms)\n    let y = Lif[{width}](tau = 10 ms)\n    \
+            "model Net {{\n    input x: [784] stream\n    let h = {hidden}\n    let y = Lif[{width}](tau = 10 ms)\n    \
              x -> h : dense()\n    h -> y : dense()\n    output y\n}}\n\
              data noise = std.data.noise(inputs = 784, samples = {batch}, classes = {width}, steps = {steps})\n\
              train Net on noise {{\n    steps {steps}\n    dt 1 ms\n    batch {batch}\n    epochs 1\n    loss cross_entropy(mean(y))\n    \
@@ -98,5 +101,11 @@ mod tests {
         assert_eq!(cut(128, 513, 512, Purpose::Train), (4, 32), "more rows than neurons");
         assert_eq!(cut(128, 200, 256, Purpose::Train), (4, 32), "more rows than neurons");
         assert_eq!(cut(128, 400, 512, Purpose::Evaluate), (4, 32), "there are no gradients");
+    }
+    #[test]
+    fn samples_that_are_normalised_together_at_each_step_stay_in_one_shard() {
+        for batch in [2, 4, 8, 128] {
+            assert_eq!(cut_with("MpbnLif[512]", batch, 200, 512, Purpose::Train), (batch, 1));
+        }
     }
 }
