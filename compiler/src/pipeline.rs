@@ -160,9 +160,8 @@ fn one_step(model: &Model, job: &Job, purpose: Purpose, batch: usize) -> (StepFn
 
 /// The steps at which records and reports let presentations begin.
 fn starts(job: &Job) -> BTreeSet<usize> {
-    let values = job.records.iter().map(|r| &r.value).chain(job.reports.iter().map(|r| &r.value));
     let mut starts = BTreeSet::new();
-    values.for_each(|value| {
+    job.results().for_each(|value| {
         value.for_each(&mut |e| {
             if let hir::ExprKind::Since(_, start) = &e.kind {
                 starts.insert(*start);
@@ -176,8 +175,7 @@ fn wanted(model: &Model, job: &Job, purpose: Purpose) -> BTreeSet<String> {
     let mut exprs: Vec<&hir::Expr> = Vec::new();
     match purpose {
         Purpose::Simulate => {
-            exprs.extend(job.records.iter().map(|r| &r.value));
-            exprs.extend(job.reports.iter().map(|r| &r.value));
+            exprs.extend(job.results());
         }
         _ => exprs.extend(&job.loss),
     }

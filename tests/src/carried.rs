@@ -1,7 +1,7 @@
 //! States that go on from batch to batch: two presentations in a row are one of twice the length, on every engine; what the runtime hands on;
 //! threads, and trainings that go on from a checkpoint. `tests/suite/training/carried.snn` is compared as every program is.
 
-use crate::cli::{Folder, ensure, plain, read, snnc};
+use crate::cli::{Folder, ensure, one_training, plain, snnc};
 use crate::differential::{Given, compiled, interpreted};
 use libtest_mimic::Trial;
 use snn_compiler::net::Net;
@@ -149,19 +149,7 @@ fn gone_on() -> Result<(), String> {
         }
         data digits = std.data.digits(split = 0.8)
         train Net on digits { steps 5   batch 100   epochs 4   states carried }";
-    let folder = Folder::new()?;
-    let file = folder.file("net.snn", text)?;
-    let run = |out: &str, more: &[&str]| {
-        let out = folder.path(out);
-        snnc(&[&["train", &file, "--out", &out, "--quiet"], more].concat())?.expect(0)?;
-        read(&Path::new(&out).join("Net.safetensors"))
-    };
-    let one = run("one", &["--threads", "1"])?;
-    ensure(one == run("three", &["--threads", "3"])?, || "three threads give other weights".to_string())?;
-    run("parts", &["--epochs", "2"])?;
-    ensure(one == run("parts", &["--resume"])?, || {
-        "weights are not those of a training in one go".to_string()
-    })
+    one_training(text, &[])
 }
 
 /// A normalisation keeps statistics from step to step; from batch to batch they go on as parameters, and are what they are without carried states where

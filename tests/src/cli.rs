@@ -260,6 +260,21 @@ fn idx_files() -> Result<(), String> {
     ensure(!swapped.err.contains("internal error"), || swapped.err.clone())
 }
 
+/// Weights of the training of `Net` are the same with one thread, with three, and resumed after two epochs.
+pub fn one_training(text: &str, options: &[&str]) -> Result<(), String> {
+    let folder = Folder::new()?;
+    let file = folder.file("net.snn", text)?;
+    let run = |out: &str, more: &[&str]| {
+        let out = folder.path(out);
+        snnc(&[&["train", &file, "--out", &out, "--quiet"], options, more].concat())?.expect(0)?;
+        read(&Path::new(&out).join("Net.safetensors"))
+    };
+    let one = run("one", &["--threads", "1"])?;
+    ensure(one == run("three", &["--threads", "3"])?, || "three threads give other weights".to_string())?;
+    run("parts", &["--epochs", "2"])?;
+    ensure(one == run("parts", &["--resume"])?, || "a resumed training gives other weights".to_string())
+}
+
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -1,7 +1,7 @@
 //! What length generalisation needs: parameters that follow the ends of presentations, starts drawn from them, states that are read with a delay,
 //! presentations that begin later (`since`). `tests/suite/training/running.snn` is compared as every program is.
 
-use crate::cli::{Folder, ensure, plain, read, snnc};
+use crate::cli::{Folder, ensure, one_training, plain, snnc};
 use libtest_mimic::Trial;
 use serde_json::Value;
 use snn_runtime::train::tensors::File;
@@ -124,17 +124,7 @@ fn gone_on() -> Result<(), String> {
         }
         data digits = std.data.digits(split = 0.8)
         train Net on digits { steps 8   batch 100   epochs 4 }";
-    let folder = Folder::new()?;
-    let file = folder.file("net.snn", text)?;
-    let run = |out: &str, more: &[&str]| {
-        let out = folder.path(out);
-        snnc(&[&["train", &file, "--out", &out, "--quiet", "--strict"], more].concat())?.expect(0)?;
-        read(&Path::new(&out).join("Net.safetensors"))
-    };
-    let one = run("one", &["--threads", "1"])?;
-    ensure(one == run("three", &["--threads", "3"])?, || "three threads give other weights".to_string())?;
-    run("parts", &["--epochs", "2"])?;
-    ensure(one == run("parts", &["--resume"])?, || "a resumed training gives other weights".to_string())
+    one_training(text, &["--strict"])
 }
 
 /// A state that starts with 3 and is halved in every step, read one and three steps later; what it emits is 0 before.

@@ -6,6 +6,7 @@ use super::{Course, End, Nobody, wrong};
 use crate::args::Jacobian;
 use crate::job::Runner;
 use crate::load::Failure;
+use crate::numbers::wide;
 use crate::report::{self, JobReport};
 use snn_compiler::interp::matrix::{Matrix, singular_cosines};
 use snn_compiler::net::Net;
@@ -119,7 +120,7 @@ fn fires(net: &Net) -> bool {
 fn numbers(runner: &Runner, course: &Course, step: f64) -> Vec<(usize, usize, f64)> {
     let program = course.ready.engine.program();
     let trained = course.trained(runner);
-    let of = |idx: usize| course.first.param(program, idx).iter().map(|v| f64::from(*v));
+    let of = |idx: usize| wide(course.first.param(program, idx));
     let mean = |values: &mut dyn Iterator<Item = f64>| {
         let (n, squares) = values.fold((0.0f64, 0.0), |(n, sum), v| (n + 1.0, sum + v * v));
         (squares / n.max(1.0)).sqrt()
@@ -147,8 +148,8 @@ fn column(
         match course.train(runner, &mut weights, 0, &mut Nobody)? {
             End::Diverged(failure) => Err(failure),
             End::Done => {
-                let end = trained.iter().flat_map(|idx| weights.param(&program, *idx));
-                Ok((begin, end.map(|v| f64::from(*v)).collect::<Vec<f64>>()))
+                let end = trained.iter().flat_map(|idx| wide(weights.param(&program, *idx)));
+                Ok((begin, end.collect::<Vec<f64>>()))
             }
         }
     };

@@ -58,8 +58,7 @@ pub(super) fn refuse(cx: &mut Cx, loss: &Expr) -> bool {
 /// Reports presentations that would begin after the end of a job.
 pub(super) fn check(cx: &mut Cx, job: &Job) {
     let mut late = Vec::new();
-    let values = job.records.iter().map(|r| &r.value).chain(job.reports.iter().map(|r| &r.value));
-    values.for_each(|value| {
+    job.results().for_each(|value| {
         // A function may begin it: what was written in the job is the whole value.
         value.for_each(&mut |e| match e.kind {
             ExprKind::Since(_, start) if start >= job.steps => late.push((value.span, start)),

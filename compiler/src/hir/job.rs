@@ -113,6 +113,13 @@ pub enum Augment {
     Cutout(usize),
 }
 
+impl Job {
+    /// What a simulation records and reports.
+    pub fn results(&self) -> impl Iterator<Item = &Expr> {
+        self.records.iter().map(|record| &record.value).chain(self.reports.iter().map(|report| &report.value))
+    }
+}
+
 impl Augment {
     /// As it is written.
     pub fn text(self) -> String {

@@ -217,8 +217,7 @@ fn job(program: &Program, job: &Job) -> Result<(), String> {
     for drive in &job.drives {
         ensure(drive.input.idx() < model.inputs.len(), || context("no such input".into()))?;
     }
-    let values = job.loss.iter().chain(job.records.iter().map(|record| &record.value));
-    for value in values.chain(job.reports.iter().map(|report| &report.value)) {
+    for value in job.loss.iter().chain(job.results()) {
         Scope::new(model, Place::Job).check(value).map_err(context)?;
     }
     match &job.train {

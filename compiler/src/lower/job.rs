@@ -156,10 +156,7 @@ impl JobValues<'_> {
     fn step_index(&mut self) -> ValId {
         let graph = &mut self.net.graph;
         let at = graph.push(Op::StepIndex, &[], Ty { time: true, ..Ty::SCALAR });
-        let Some(start) = self.since else { return at };
-        let (start, zero) = (graph.constant(start as f64), graph.constant(0.0));
-        let since = graph.pointwise(Pw::Sub, &[at, start]);
-        graph.pointwise(Pw::Max, &[since, zero])
+        self.since.map_or(at, |start| super::since::steps_since(graph, at, start))
     }
 
     fn input(&mut self, name: &str, ty: Ty) -> ValId {

@@ -2,12 +2,19 @@
 //! same inputs and parameters, and draws the same random numbers at the same steps.
 
 use crate::step::ops::Pw;
-use crate::step::{Op, State, StepFn, Ty, ValId};
+use crate::step::{Graph, Op, State, StepFn, Ty, ValId};
 use std::collections::BTreeSet;
 
 /// The name of an output of the copy that begins at a step.
 pub(crate) fn name(start: usize, name: &str) -> String {
     format!("since {start} {name}")
+}
+
+/// Steps since one in which a presentation begins, of the number of the step; not below 0.
+pub(super) fn steps_since(graph: &mut Graph, at: ValId, start: usize) -> ValId {
+    let (first, zero) = (graph.constant(start as f64), graph.constant(0.0));
+    let since = graph.pointwise(Pw::Sub, &[at, first]);
+    graph.pointwise(Pw::Max, &[since, zero])
 }
 
 /// Adds to a step, for each of some steps, the copy that begins there, and its outputs under [`name`]s: 0 before. Its states are read as their
@@ -34,11 +41,7 @@ fn copy(step: &mut StepFn, [nodes, states, outputs]: [usize; 3], start: usize) {
                 let is_first = g.pointwise(Pw::Lt, &[at, first]);
                 g.pointwise(Pw::Select, &[is_first, of(init, &copy), prev])
             }
-            Op::StepIndex => {
-                let (first, zero) = (g.constant(start as f64), g.constant(0.0));
-                let since = g.pointwise(Pw::Sub, &[at, first]);
-                g.pointwise(Pw::Max, &[since, zero])
-            }
+            Op::StepIndex => steps_since(g, at, start),
             _ => {
                 let args: Vec<ValId> = node.args.iter().map(|arg| of(*arg, &copy)).collect();
                 g.push(node.op, &args, node.ty)

@@ -40,9 +40,7 @@ fn read_populations(model: &Model, jobs: &[&Job]) -> BTreeSet<usize> {
     model.outputs.iter().for_each(|output| add(&output.value, &mut read));
     model.params.iter().for_each(|param| add(&param.init.value, &mut read));
     for job in jobs {
-        job.loss.iter().for_each(|loss| add(loss, &mut read));
-        job.records.iter().for_each(|record| add(&record.value, &mut read));
-        job.reports.iter().for_each(|report| add(&report.value, &mut read));
+        job.loss.iter().chain(job.results()).for_each(|value| add(value, &mut read));
     }
     read
 }
